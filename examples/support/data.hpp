@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Reading the two real data sets of examples/data, splitting them, and walking through them in
+// batches. Whoever reads a file that is not what it should be gets a std::runtime_error that names
+// the file and the line.
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "support/matrix.hpp"
+#include "support/random.hpp"
+
+namespace support {
+
+/// Samples with a class: x [n, features], y [n] in 0 .. classes - 1.
+struct LabelledData {
+    Matrix<float> x;
+    std::vector<int> y;
+    int classes = 0;
+};
+
+/// Samples with a number: x [n, features], y [n, 1].
+struct RegressionData {
+    Matrix<float> x;
+    Matrix<float> y;
+};
+
+/// A file of numbers, comma-separated, under one line of column names.
+inline Matrix<float> read_csv(const std::filesystem::path& path, Index columns)
+{
+    std::ifstream file(path);
+    if (!file)
+        throw std::runtime_error(path.string() + ": cannot be opened");
+    std::vector<float> numbers;
+    std::string line;
+    std::getline(file, line);
+    for (Index number = 2; std::getline(file, line); ++number) {
+        if (line.empty() || line == "\r")
+            continue;
+        const char* at = line.c_str();
+        for (Index column = 0; column < columns; ++column) {
+            char* end = nullptr;
+            numbers.push_back(std::strtof(at, &end));
+            const bool last = column + 1 == columns;
+            if (end == at || (last ? *end != '\0' && *end != '\r' : *end != ','))
+                throw std::runtime_error(path.string() + ", line " + std::to_string(number) +
+                                         ": expected " + std::to_string(columns) + " numbers");
+            at = end + 1;
+        }
+    }
+    const Index rows = static_cast<Index>(numbers.size()) / columns;
+    return Eigen::Map<const Matrix<float>>(numbers.data(), rows, columns);
+}
+
+/// 1,797 handwritten digits, 8 x 8 pixels scaled to [0, 1].
+inline LabelledData load_digits(const std::filesystem::path& folder)
+{
+    const Matrix<float> table = read_csv(folder / "digits.csv", 65);
+    LabelledData digits{.x = table.leftCols(64) / 16.0f, .y = {}, .classes = 10};
+    for (Index i = 0; i < table.rows(); ++i)
+        digits.y.push_back(static_cast<int>(table(i, 64)));
+    return digits;
+}
+
+/// 442 patients, 10 measurements, and how far the disease went in a year. Nothing is scaled.
+inline RegressionData load_diabetes(const std::filesystem::path& folder)
+{
+    const Matrix<float> table = read_csv(folder / "diabetes.csv", 11);
+    return {.x = table.leftCols(10), .y = table.rightCols(1)};
+}
+
+/// out = the rows of x in the order of the list.
+inline void take_rows(const Matrix<float>& x, std::span<const Index> rows, Matrix<float>& out)
+{
+    out.resize(static_cast<Index>(rows.size()), x.cols());
+    for (std::size_t i = 0; i < rows.size(); ++i)
+        out.row(static_cast<Index>(i)) = x.row(rows[i]);
+}
+
+inline Matrix<float> take_rows(const Matrix<float>& x, std::span<const Index> rows)
+{
+    Matrix<float> out;
+    take_rows(x, rows, out);
+    return out;
+}
+
+/// out = the labels in the order of the list.
+inline void take_labels(std::span<const int> y, std::span<const Index> rows, std::vector<int>& out)
+{
+    out.resize(rows.size());
+    for (std::size_t i = 0; i < rows.size(); ++i)
+        out[i] = y[static_cast<std::size_t>(rows[i])];
+}
+
+/// Row i is 1 at the label of sample i, else 0.
+inline Matrix<float> one_hot(std::span<const int> labels, int classes)
+{
+    Matrix<float> out = Matrix<float>::Zero(static_cast<Index>(labels.size()), classes);
+    for (std::size_t i = 0; i < labels.size(); ++i)
+        out(static_cast<Index>(i), labels[i]) = 1.0f;
+    return out;
+}
+
+/// Those rows of a labelled data set.
+inline LabelledData take(const LabelledData& data, std::span<const Index> rows)
+{
+    LabelledData out{.x = take_rows(data.x, rows), .y = {}, .classes = data.classes};
+    take_labels(data.y, rows, out.y);
+    return out;
+}
+
+/// 0 .. n - 1, shuffled.
+template <class Rng>
+std::vector<Index> shuffled_indices(Index n, Rng& rng)
+{
+    std::vector<Index> indices(static_cast<std::size_t>(n));
+    for (std::size_t i = 0; i < indices.size(); ++i)
+        indices[i] = static_cast<Index>(i);
+    support::shuffle(indices, rng);
+    return indices;
+}
+
+/// Row numbers of the two parts of a data set.
+struct Split {
+    std::vector<Index> train;
+    std::vector<Index> test;
+};
+
+/// `per_class` rows of every class to train on, all the others to test on.
+template <class Rng>
+Split stratified_split(std::span<const int> labels, int classes, Index per_class, Rng& rng)
+{
+    Split split;
+    std::vector<Index> taken(static_cast<std::size_t>(classes), 0);
+    for (const Index i : support::shuffled_indices(static_cast<Index>(labels.size()), rng)) {
+        Index& count = taken[static_cast<std::size_t>(labels[static_cast<std::size_t>(i)])];
+        (count < per_class ? split.train : split.test).push_back(i);
+        ++count;
+    }
+    return split;
+}
+
+/// `train` rows to train on, all the others to test on.
+template <class Rng>
+Split random_split(Index n, Index train, Rng& rng)
+{
+    const std::vector<Index> order = support::shuffled_indices(n, rng);
+    const auto middle = order.begin() + (std::min)(train, n);
+    return {.train = {order.begin(), middle}, .test = {middle, order.end()}};
+}
+
+/// (x - mean) / sd of every column, with the statistics of the rows it was fitted to.
+struct Standardizer {
+    Matrix<float> mean; // [1, columns]
+    Matrix<float> sd;   // [1, columns]; 1 where a column is constant
+
+    explicit Standardizer(const Matrix<float>& x) : mean(x.colwise().mean())
+    {
+        sd = ((x.rowwise() - mean.row(0)).array().square().colwise().mean()).sqrt().matrix();
+        sd = (sd.array() > 0.0f).select(sd, 1.0f);
+    }
+    [[nodiscard]] Matrix<float> operator()(const Matrix<float>& x) const
+    {
+        return (x.rowwise() - mean.row(0)).array().rowwise() / sd.row(0).array();
+    }
+};
+
+/// Shuffled row numbers in batches of one size. What does not fill a batch waits for the next
+/// epoch's shuffle, so that every step has the same shape.
+class Batches {
+  public:
+    Batches(Index rows, Index batch_size) : size_((std::min)(rows, batch_size))
+    {
+        for (Index i = 0; i < rows; ++i)
+            order_.push_back(i);
+    }
+    [[nodiscard]] Index per_epoch() const { return static_cast<Index>(order_.size()) / size_; }
+
+    /// The next batch; valid until the next call.
+    template <class Rng>
+    std::span<const Index> next(Rng& rng)
+    {
+        if (at_ % per_epoch() == 0)
+            support::shuffle(order_, rng);
+        const Index first = (at_++ % per_epoch()) * size_;
+        return std::span<const Index>(order_).subspan(static_cast<std::size_t>(first),
+                                                      static_cast<std::size_t>(size_));
+    }
+
+  private:
+    std::vector<Index> order_;
+    Index size_;
+    Index at_ = 0;
+};
+
+} // namespace support

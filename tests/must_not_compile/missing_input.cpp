@@ -1,0 +1,18 @@
+// expect: temper: an input is missing; destinations come after the inputs
+#include <temper/loss/mean_squared_error.hpp>
+#include <temper/regularizer/l1.hpp>
+
+#include <Eigen/Core>
+
+#include <string>
+#include <vector>
+
+double call(const Eigen::MatrixXf& x, const Eigen::MatrixXf& y, Eigen::MatrixXf& g)
+{
+    (void)y, (void)g;
+#ifdef TEMPER_MUST_FAIL
+    return temper::MeanSquaredError{}(x, temper::into(g));
+#else
+    return temper::MeanSquaredError{}(x, y, temper::into(g));
+#endif
+}
