@@ -100,7 +100,7 @@ build() {
     local version
     version=$(cmake --version | sed -n '1s/[^0-9]*\([0-9.]*\).*/\1/p')
     if [ "$(printf '%s\n' 3.25 "$version" | sort -V | head -n 1)" != 3.25 ]; then
-        say "CMake 3.25 or newer is needed, this is $version. A newer one: https://cmake.org/download"
+        say "CMake 3.25 or newer is needed, this is $version."
         exit 1
     fi
     if [ -n "$just_installed" ] || [ ! -f "$ninja" ] || [ CMakePresets.json -nt "$ninja" ] ||

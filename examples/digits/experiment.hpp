@@ -71,23 +71,30 @@ struct Lab {
         return results;
     }
 
-    /// A row whose claim is "better than the baseline by more than chance".
-    void add_row(support::Row row)
+    /// A row from the values of both arms, one for each seed.
+    support::Row& add_row(support::Row row, const std::vector<double>& baseline,
+                          const std::vector<double>& with)
     {
-        row.claim_shown =
-            support::clearly_better(row.baseline, row.with, options.seeds, row.better);
-        rows.push_back(std::move(row));
+        row.measure(baseline, with);
+        return rows.emplace_back(std::move(row));
     }
 };
+
+/// What `measure` reads off each run.
+template <class Result, class Measure>
+std::vector<double> values(const std::vector<Result>& runs, Measure measure)
+{
+    std::vector<double> out;
+    for (const Result& run : runs)
+        out.push_back(std::invoke(measure, run));
+    return out;
+}
 
 /// The mean over seeds of what `measure` reads off a run.
 template <class Result, class Measure>
 support::Summary over_seeds(const std::vector<Result>& runs, Measure measure)
 {
-    std::vector<double> values;
-    for (const Result& run : runs)
-        values.push_back(std::invoke(measure, run));
-    return support::summarize(values);
+    return support::summarize(values(runs, measure));
 }
 
 /// A curve with a band of one standard deviation over seeds; `curve` reads a vector off a run.

@@ -80,8 +80,7 @@ int run(int argc, char** argv)
                            "Small networks on real data, each trained without and with a technique "
                            "under the same splits, "
                            "first weights, steps and optimiser. A claim counts as shown where the "
-                           "means differ by more than "
-                           "two standard errors of their difference.");
+                           "change, measured seed by seed, is more than twice its standard error.");
     support::Progress progress(work);
     demo::Lab lab{.options = options,
                   .digits = support::load_digits(data),
@@ -103,9 +102,10 @@ int run(int argc, char** argv)
     std::printf("\n%zu handwritten digits, %zu patients. %s\n\n", lab.digits.y.size(),
                 static_cast<std::size_t>(lab.diabetes.x.rows()), spread.c_str());
     support::print(lab.rows, stdout);
-    std::printf("\nA claim is shown where the means differ by more than two standard errors.\n"
-                "%.0f seconds.\n",
-                progress.seconds());
+    std::printf(
+        "\nClaims are shown where the change, measured seed by seed, is more than twice its "
+        "standard error.\n%.0f seconds.\n",
+        progress.seconds());
 
     if (!json.empty())
         write_json(json, lab.rows);

@@ -128,13 +128,16 @@ figcaption{color:var(--muted);font-size:.9rem;margin-top:.4rem;max-width:46rem}
             return {};
         std::string out = "<section>\n<h2>Results</h2>\n<div class=\"scroll\"><table>\n<thead><tr>"
                           "<th>Technique</th><th>Metric</th><th class=\"number\">Baseline</th>"
-                          "<th class=\"number\">With</th><th>Claim</th></tr></thead>\n<tbody>\n";
+                          "<th class=\"number\">With</th><th "
+                          "class=\"number\">Change</th><th>Claim</th></tr></thead>\n<tbody>\n";
         for (const Row& row : rows_) {
             out += "<tr><td><strong>" + escaped(row.name) + "</strong><small>against " +
                    escaped(row.baseline_name) + "</small></td><td>" + escaped(row.metric) +
                    (row.better == Better::higher ? "&nbsp;↑" : "&nbsp;↓") +
-                   "</td><td class=\"number\">" + text(row.baseline, row.percent, row.digits) +
-                   "</td><td class=\"number\">" + text(row.with, row.percent, row.digits) +
+                   "</td><td class=\"number\">" + text(row.baseline, row.percent) +
+                   "</td><td class=\"number\">" + text(row.with, row.percent) +
+                   "</td><td class=\"number\">" +
+                   text(row.change, row.standard_error, row.percent, true) +
                    "</td><td><span class=\"verdict " + (row.claim_shown ? "yes" : "no") + "\">" +
                    (row.claim_shown ? "shown" : "not shown") + "</span><small>" +
                    escaped(row.claim) + "</small></td></tr>\n";

@@ -72,10 +72,9 @@ std::vector<Inputs> labelled(const Sizes& s, Random& random)
 /// Labels with and without weights.
 std::vector<Inputs> classes(const Sizes& s, Random& random)
 {
-    return {logits_and_labels(s, random),
-            logits_and_labels(s, random)
-                .tensor("sample_weights", random.positive({s.n}))
-                .tensor("class_weights", random.positive({s.d}))};
+    return {logits_and_labels(s, random), logits_and_labels(s, random)
+                                              .tensor("sample_weights", random.positive({s.n}))
+                                              .tensor("class_weights", random.positive({s.d}))};
 }
 /// Classes 0 and 2 are ignored.
 std::vector<Inputs> some_ignored(const Sizes& s, Random& random)
@@ -122,7 +121,8 @@ const std::string unused_class = "the weight of a class that no sample has count
 // The card's `mean` divides by n whatever the weights are; its `weighted_mean` is the library's mean.
 const auto softmax_cross_entropy_entry = [](auto& c) {
     const std::string reduction = c.text("reduction", "mean");
-    const bool weighted = c.has("sample_weights") || c.has("class_weights") || c.has("ignore_index");
+    const bool weighted =
+        c.has("sample_weights") || c.has("class_weights") || c.has("ignore_index");
     const bool over_n = reduction == "mean" && weighted;
     SoftmaxCrossEntropy loss{.label_smoothing = c.number("label_smoothing", 0),
                              .reduction = over_n ? Reduction::sum : reduction_of(reduction)};
@@ -173,8 +173,7 @@ const Register softmax_cross_entropy_ignoring =
 
 const Register label_smoothing =
     Register({"label_smoothing"},
-             each(each(labelled, "epsilon", {0, 0.1, 1}), "variant",
-                  {"all", "off_only"}),
+             each(each(labelled, "epsilon", {0, 0.1, 1}), "variant", {"all", "off_only"}),
              [](auto& c) {
                  const LabelSmoothing smoothing{.epsilon = c.number("epsilon", 0.1),
                                                 .spread = c.text("variant", "all") == "off_only"
@@ -202,7 +201,8 @@ const Register mixup_cross_entropy(
                     .tensor("labels_b", random.integers({s.n}, s.d))
                     .tensor("lambda", random.uniform({m}, 0.1, 0.9));
                 if (weighted)
-                    inputs.tensor("sample_weights", random.positive({s.n})).param("reduction", "sum");
+                    inputs.tensor("sample_weights", random.positive({s.n}))
+                        .param("reduction", "sum");
                 variants.push_back(inputs);
             }
         return variants;
@@ -211,11 +211,10 @@ const Register mixup_cross_entropy(
         const MixupCrossEntropy loss{.reduction = reduction_of(c.text("reduction", "mean"))};
         const test::Shape& shape = c.shape("logits");
         with_sample_weights(c, "sample_weights", [&](const auto&... weights) {
-            c.value(loss(c.matrix("logits"), labels(c.indices("labels_a")),
-                         labels(c.indices("labels_b")), c.vector("lambda"), weights...,
-                         c.grad("logits"), c.grad("lambda"),
-                         per_sample(c.out("per_sample", {shape[0]})),
-                         curvature(c.out("curvature", shape))));
+            c.value(loss(
+                c.matrix("logits"), labels(c.indices("labels_a")), labels(c.indices("labels_b")),
+                c.vector("lambda"), weights..., c.grad("logits"), c.grad("lambda"),
+                per_sample(c.out("per_sample", {shape[0]})), curvature(c.out("curvature", shape))));
         });
     });
 
@@ -334,51 +333,48 @@ void with_kernel(C& c, const F& f)
 }
 
 // The card's `mean` divides by n (and d) whatever the weights are; its form `vector` is Form::sample.
-const Register robust_loss =
-    Register({"robust_loss"},
-             [](const Sizes& s, Random& random) {
-                 std::vector<Inputs> variants;
-                 for (const char* kind :
-                      {"l2", "half_l2", "l1", "pseudo_huber", "pseudo_huber_scaled", "charbonnier",
-                       "cauchy", "huber", "smooth_l1", "welsch", "geman_mcclure", "barron"})
-                     for (const char* form : {"element", "vector"}) {
-                         const bool weighted = variants.size() % 3 == 1;
-                         Inputs inputs = pairs(s, random, "weight")[weighted];
-                         inputs.param("kind", kind).param("form", form).param("c", 0.7);
-                         inputs.param("alpha", variants.size() % 2 == 0 ? 1.2 : -3);
-                         inputs.param("reduction", variants.size() % 4 == 3 ? "sum" : "mean");
-                         variants.push_back(inputs);
-                     }
-                 return variants;
-             },
-             [](auto& c) {
-                 const bool element = c.text("form", "element") == "element";
-                 const Reduction reduction = reduction_of(c.text("reduction", "mean"));
-                 const bool over_n = reduction == Reduction::mean && c.has("weight");
-                 const test::Shape& shape = c.shape("x");
-                 const auto n = static_cast<double>(element ? shape[0] * shape[1] : shape[0]);
-                 with_kernel(c, [&](const auto& kernel) {
-                     using Kernel = std::remove_cvref_t<decltype(kernel)>;
-                     const RobustLoss<Kernel> loss{.kernel = kernel,
-                                                   .form = element ? Form::element : Form::sample,
-                                                   .reduction = reduction};
-                     const RobustLoss<Kernel> total{kernel, loss.form, Reduction::sum};
-                     const auto second = [&] { return curvature(c.out("curvature", shape)); };
-                     if (over_n) {
-                         const double factor = n == 0 ? 0 : 1 / n;
-                         c.value((factor * total)(c.matrix("x"), c.matrix("y"), c.grad("x"),
-                                                  c.grad("y"), second(),
-                                                  sample_weights(c.vector("weight"))));
-                         loss(c.matrix("x"), c.matrix("y"),
-                              per_sample(c.out("per_sample", {shape[0]})));
-                     }
-                     else
-                         with_sample_weights(c, "weight", [&](const auto&... weights) {
-                             c.value(loss(c.matrix("x"), c.matrix("y"), weights..., c.grad("x"),
-                                          c.grad("y"), second(),
-                                          per_sample(c.out("per_sample", {shape[0]}))));
-                         });
-                 });
-             });
+const Register robust_loss = Register(
+    {"robust_loss"},
+    [](const Sizes& s, Random& random) {
+        std::vector<Inputs> variants;
+        for (const char* kind :
+             {"l2", "half_l2", "l1", "pseudo_huber", "pseudo_huber_scaled", "charbonnier", "cauchy",
+              "huber", "smooth_l1", "welsch", "geman_mcclure", "barron"})
+            for (const char* form : {"element", "vector"}) {
+                const bool weighted = variants.size() % 3 == 1;
+                Inputs inputs = pairs(s, random, "weight")[weighted];
+                inputs.param("kind", kind).param("form", form).param("c", 0.7);
+                inputs.param("alpha", variants.size() % 2 == 0 ? 1.2 : -3);
+                inputs.param("reduction", variants.size() % 4 == 3 ? "sum" : "mean");
+                variants.push_back(inputs);
+            }
+        return variants;
+    },
+    [](auto& c) {
+        const bool element = c.text("form", "element") == "element";
+        const Reduction reduction = reduction_of(c.text("reduction", "mean"));
+        const bool over_n = reduction == Reduction::mean && c.has("weight");
+        const test::Shape& shape = c.shape("x");
+        const auto n = static_cast<double>(element ? shape[0] * shape[1] : shape[0]);
+        with_kernel(c, [&](const auto& kernel) {
+            using Kernel = std::remove_cvref_t<decltype(kernel)>;
+            const RobustLoss<Kernel> loss{.kernel = kernel,
+                                          .form = element ? Form::element : Form::sample,
+                                          .reduction = reduction};
+            const RobustLoss<Kernel> total{kernel, loss.form, Reduction::sum};
+            const auto second = [&] { return curvature(c.out("curvature", shape)); };
+            if (over_n) {
+                const double factor = n == 0 ? 0 : 1 / n;
+                c.value((factor * total)(c.matrix("x"), c.matrix("y"), c.grad("x"), c.grad("y"),
+                                         second(), sample_weights(c.vector("weight"))));
+                loss(c.matrix("x"), c.matrix("y"), per_sample(c.out("per_sample", {shape[0]})));
+            }
+            else
+                with_sample_weights(c, "weight", [&](const auto&... weights) {
+                    c.value(loss(c.matrix("x"), c.matrix("y"), weights..., c.grad("x"), c.grad("y"),
+                                 second(), per_sample(c.out("per_sample", {shape[0]}))));
+                });
+        });
+    });
 
 } // namespace

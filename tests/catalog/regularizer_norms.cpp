@@ -46,8 +46,7 @@ const Register l1({"l1_penalty"}, weights(), [](auto& c) { everything(L1{}, c); 
 
 // The file projects each row by itself.
 const Register l1_ball =
-    Register({"l1_ball_projection"},
-             test::each(test::batches({"x"}), "radius", {0.0, 1.5, 1e9}),
+    Register({"l1_ball_projection"}, test::each(test::batches({"x"}), "radius", {0.0, 1.5, 1e9}),
              [](auto& c) {
                  const auto x = c.matrix("x");
                  auto row = c.out("projected", c.shape("x"));
@@ -61,14 +60,12 @@ const Register l1_ball =
              })
         .no_law(Law::shapes, "the entry calls the component for each row");
 
-const Register squared_l2({"sq_l2_penalty"}, weights(), [](auto& c) { everything(SquaredL2{}, c); });
+const Register squared_l2({"sq_l2_penalty"}, weights(),
+                          [](auto& c) { everything(SquaredL2{}, c); });
 
-const Register elastic_net({"elastic_net_penalty"},
-                           test::with(test::each(weights(), "alpha", {0.0, 0.7}), "beta", 0.3),
-                           [](auto& c) {
-                               everything(ElasticNet{.l1 = c.number("alpha"), .l2 = c.number("beta")},
-                                          c);
-                           });
+const Register elastic_net(
+    {"elastic_net_penalty"}, test::with(test::each(weights(), "alpha", {0.0, 0.7}), "beta", 0.3),
+    [](auto& c) { everything(ElasticNet{.l1 = c.number("alpha"), .l2 = c.number("beta")}, c); });
 
 // ---- groups --------------------------------------------------------------------------------------
 
@@ -81,8 +78,8 @@ void outputs(const GroupLasso& lasso, C& c, const Groups&... groups)
 template <class... Groups, class C>
 void outputs(const Wgsef& wgsef, C& c, const Groups&... groups)
 {
-    const Index count = c.has("group_weight")      ? c.shape("group_weight")[0]
-                        : c.has("group_id")        ? c.integer("groups_in_all")
+    const Index count = c.has("group_weight")           ? c.shape("group_weight")[0]
+                        : c.has("group_id")             ? c.integer("groups_in_all")
                         : c.text("groups") == "rows"    ? c.shape("w")[0]
                         : c.text("groups") == "columns" ? c.shape("w")[1]
                                                         : c.integer("groups_in_all");
@@ -105,7 +102,8 @@ void grouped(R regularizer, C& c)
     const auto ids = [&] { return group_ids(c.indices("group_id")); };
     const auto weights = [&] { return group_weights(c.vector("group_weight")); };
     if (c.has("group_id"))
-        c.has("group_weight") ? outputs(regularizer, c, ids, weights) : outputs(regularizer, c, ids);
+        c.has("group_weight") ? outputs(regularizer, c, ids, weights)
+                              : outputs(regularizer, c, ids);
     else
         c.has("group_weight") ? outputs(regularizer, c, weights) : outputs(regularizer, c);
 }
@@ -140,88 +138,87 @@ std::vector<Inputs> groups(const Sizes& s, Random& random)
 
 const std::string one_more = "a group more is an empty one";
 
-const Register group_lasso =
-    Register({"group_lasso"},
-             [](const Sizes& s, Random& random) {
-                 std::vector<Inputs> variants = groups(s, random);
-                 const std::size_t n = variants.size();
-                 for (std::size_t i = 0; i < n; ++i) {
-                     Inputs sparse = variants[i].param("step", 0.3);
-                     variants.push_back(sparse.param("l1", 0.4));
-                     variants[i].param("radius", 2.5);
-                 }
-                 return variants;
-             },
-             [](auto& c) { grouped(GroupLasso{.l1 = c.number("l1", 0)}, c); })
-        .no_law(Law::shapes, "group_weight", one_more);
+const Register group_lasso = Register(
+                                 {"group_lasso"},
+                                 [](const Sizes& s, Random& random) {
+                                     std::vector<Inputs> variants = groups(s, random);
+                                     const std::size_t n = variants.size();
+                                     for (std::size_t i = 0; i < n; ++i) {
+                                         Inputs sparse = variants[i].param("step", 0.3);
+                                         variants.push_back(sparse.param("l1", 0.4));
+                                         variants[i].param("radius", 2.5);
+                                     }
+                                     return variants;
+                                 },
+                                 [](auto& c) { grouped(GroupLasso{.l1 = c.number("l1", 0)}, c); })
+                                 .no_law(Law::shapes, "group_weight", one_more);
 
-const Register wgsef =
-    Register({"wgsef"},
-             [](const Sizes& s, Random& random) {
-                 std::vector<Inputs> variants;
-                 for (Inputs in : groups(s, random)) {
-                     Index count = (s.n + 1) / 2 * ((s.d + 2) / 3);
-                     if (const test::Tensor* ids = in.find("group_id"))
-                         count = ids->data.empty()
-                                     ? 0
-                                     : 1 + static_cast<Index>(*std::max_element(
-                                               ids->data.begin(), ids->data.end()));
-                     in.param("groups_in_all", count);
-                     variants.push_back(in.param("k", 1).param("step", 0.4));
-                     variants.push_back(in.param("k", 2).param("step", 0.05));
-                     variants.push_back(in.param("k", 1000));
-                 }
-                 return variants;
-             },
-             [](auto& c) { grouped(Wgsef{.k = c.integer("k")}, c); })
-        .no_law(Law::shapes, "group_weight", one_more);
+const Register wgsef = Register(
+                           {"wgsef"},
+                           [](const Sizes& s, Random& random) {
+                               std::vector<Inputs> variants;
+                               for (Inputs in : groups(s, random)) {
+                                   Index count = (s.n + 1) / 2 * ((s.d + 2) / 3);
+                                   if (const test::Tensor* ids = in.find("group_id"))
+                                       count = ids->data.empty()
+                                                   ? 0
+                                                   : 1 + static_cast<Index>(*std::max_element(
+                                                             ids->data.begin(), ids->data.end()));
+                                   in.param("groups_in_all", count);
+                                   variants.push_back(in.param("k", 1).param("step", 0.4));
+                                   variants.push_back(in.param("k", 2).param("step", 0.05));
+                                   variants.push_back(in.param("k", 1000));
+                               }
+                               return variants;
+                           },
+                           [](auto& c) { grouped(Wgsef{.k = c.integer("k")}, c); })
+                           .no_law(Law::shapes, "group_weight", one_more);
 
 // ---- spectra -------------------------------------------------------------------------------------
 
-const Register spectral_norm =
-    Register(
-        {"spectral_norm"},
-        [](const Sizes& s, Random& random) {
-            // Gradients are those of a state that stands still: observed 0 times, or not asked for.
-            std::vector<Inputs> variants;
-            for (const Index n : {0, 1, 3}) {
-                Inputs in;
-                in.param("n_iters", n).param("gradient", n == 0).tensor("W", random.normal({s.n, s.d}));
-                in.tensor("u0", random.normal({s.n}));
-                if (n == 0)
-                    in.tensor("v0", random.normal({s.d}));
-                variants.push_back(in);
-                variants.push_back(in);
-                variants.back().param("op", "normalize").tensor("grad_out", random.normal({s.n, s.d}));
-            }
-            return variants;
-        },
-        [](auto& c) {
-            using T = typename std::remove_reference_t<decltype(c)>::Scalar;
-            const SpectralNorm norm{c.integer("n_iters"), c.number("eps", 1e-12)};
-            SpectralNorm::State<T> state;
-            const auto W = c.matrix("W");
-            c.aside([&] {
-                state.u = testing::entries(AnyView<const T>(c.vector("u0")));
-                state.v.resize(static_cast<std::size_t>(W.cols()));
-                if (c.has("v0"))
-                    state.v = testing::entries(AnyView<const T>(c.vector("v0")));
-            });
-            norm.observe(state, W);
-            const bool gradient = c.flag("gradient", true);
-            if (c.text("op", "value") == "normalize") {
-                c.put("sigma", norm(state, W));
-                norm.forward(state, c.matrix("W"), c.out("W_normalized", c.shape("W")));
-                gradient ? norm.pullback(state, c.matrix("W"), c.matrix("grad_out"), c.grad("W"))
-                         : norm.pullback(state, c.matrix("W"), c.matrix("grad_out"),
-                                         c.out("pulled_back", c.shape("W")));
-                return;
-            }
-            c.value(gradient ? norm(state, c.matrix("W"), c.grad("W"))
-                             : norm(state, c.matrix("W"), c.out("outer", c.shape("W"))));
-            c.put("u", state.u);
-            c.put("v", state.v);
+const Register spectral_norm = Register(
+    {"spectral_norm"},
+    [](const Sizes& s, Random& random) {
+        // Gradients are those of a state that stands still: observed 0 times, or not asked for.
+        std::vector<Inputs> variants;
+        for (const Index n : {0, 1, 3}) {
+            Inputs in;
+            in.param("n_iters", n).param("gradient", n == 0).tensor("W", random.normal({s.n, s.d}));
+            in.tensor("u0", random.normal({s.n}));
+            if (n == 0)
+                in.tensor("v0", random.normal({s.d}));
+            variants.push_back(in);
+            variants.push_back(in);
+            variants.back().param("op", "normalize").tensor("grad_out", random.normal({s.n, s.d}));
+        }
+        return variants;
+    },
+    [](auto& c) {
+        using T = typename std::remove_reference_t<decltype(c)>::Scalar;
+        const SpectralNorm norm{c.integer("n_iters"), c.number("eps", 1e-12)};
+        SpectralNorm::State<T> state;
+        const auto W = c.matrix("W");
+        c.aside([&] {
+            state.u = testing::entries(AnyView<const T>(c.vector("u0")));
+            state.v.resize(static_cast<std::size_t>(W.cols()));
+            if (c.has("v0"))
+                state.v = testing::entries(AnyView<const T>(c.vector("v0")));
         });
+        norm.observe(state, W);
+        const bool gradient = c.flag("gradient", true);
+        if (c.text("op", "value") == "normalize") {
+            c.put("sigma", norm(state, W));
+            norm.forward(state, c.matrix("W"), c.out("W_normalized", c.shape("W")));
+            gradient ? norm.pullback(state, c.matrix("W"), c.matrix("grad_out"), c.grad("W"))
+                     : norm.pullback(state, c.matrix("W"), c.matrix("grad_out"),
+                                     c.out("pulled_back", c.shape("W")));
+            return;
+        }
+        c.value(gradient ? norm(state, c.matrix("W"), c.grad("W"))
+                         : norm(state, c.matrix("W"), c.out("outer", c.shape("W"))));
+        c.put("u", state.u);
+        c.put("v", state.v);
+    });
 
 const Register nuclear_norm(
     {"nuclear_norm"},

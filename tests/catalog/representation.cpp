@@ -43,22 +43,19 @@ const Register row_l2_normalize({"row_l2_normalize"}, batches({"x", "dy"}), [](a
     unit.pullback(c.matrix("x"), c.matrix("dy"), c.grad("x"));
 });
 
-const Register column_standardize({"column_standardize"},
-                                  each(each(tall_and_wide(batches({"x", "dy"})), "unbiased",
-                                            {false, true}),
-                                       "eps_placement", {"inside", "outside"}),
-                                  [](auto& c) {
-                                      const ColumnStandardize standard{
-                                          .epsilon = c.number("eps", 1e-5),
-                                          .variance = c.flag("unbiased", false) ? Variance::unbiased
-                                                                                : Variance::biased,
-                                          .placement =
-                                              c.text("eps_placement", "inside") == "outside"
-                                                  ? EpsilonPlacement::outside
-                                                  : EpsilonPlacement::inside};
-                                      standard.forward(c.matrix("x"), c.out("y", c.shape("x")));
-                                      standard.pullback(c.matrix("x"), c.matrix("dy"), c.grad("x"));
-                                  });
+const Register column_standardize(
+    {"column_standardize"},
+    each(each(tall_and_wide(batches({"x", "dy"})), "unbiased", {false, true}), "eps_placement",
+         {"inside", "outside"}),
+    [](auto& c) {
+        const ColumnStandardize standard{
+            .epsilon = c.number("eps", 1e-5),
+            .variance = c.flag("unbiased", false) ? Variance::unbiased : Variance::biased,
+            .placement = c.text("eps_placement", "inside") == "outside" ? EpsilonPlacement::outside
+                                                                        : EpsilonPlacement::inside};
+        standard.forward(c.matrix("x"), c.out("y", c.shape("x")));
+        standard.pullback(c.matrix("x"), c.matrix("dy"), c.grad("x"));
+    });
 
 const Register cosine_similarity(
     {"cosine_similarity"},
@@ -71,14 +68,16 @@ const Register cosine_similarity(
     },
     [](auto& c) {
         const CosineSimilarity cosines{.epsilon = c.number("eps", 1e-8)};
-        cosines.forward(c.matrix("a"), c.matrix("b"), c.out("y", {c.shape("a")[0], c.shape("b")[0]}));
+        cosines.forward(c.matrix("a"), c.matrix("b"),
+                        c.out("y", {c.shape("a")[0], c.shape("b")[0]}));
         cosines.pullback(c.matrix("a"), c.matrix("b"), c.matrix("dy"), c.grad("a"), c.grad("b"));
     });
 
 // ---- redundancy reduction ------------------------------------------------------------------------
 
 const Register barlow_twins({"barlow_twins"}, tall_and_wide(batches({"z_a", "z_b"})), [](auto& c) {
-    const BarlowTwins barlow{.lambda = c.number("lambda", 0.0051), .epsilon = c.number("eps", 1e-5)};
+    const BarlowTwins barlow{.lambda = c.number("lambda", 0.0051),
+                             .epsilon = c.number("eps", 1e-5)};
     c.value(barlow(c.matrix("z_a"), c.matrix("z_b"), c.grad("z_a"), c.grad("z_b")));
 });
 
@@ -101,8 +100,8 @@ const Register mixed_barlow_regularizer(
                       c.number("alpha"), c.grad("z_a"), c.grad("z_b"), c.grad("z_m")));
     });
 
-const Register mixed_barlow_twins(
-    {"mixed_barlow_twins"}, tall_and_wide(mixed_batches), [](auto& c) {
+const Register
+    mixed_barlow_twins({"mixed_barlow_twins"}, tall_and_wide(mixed_batches), [](auto& c) {
         const MixedBarlowTwins mixed{.lambda = c.number("lambda", 0.005),
                                      .scale = c.number("mixup_loss_scale", 5)};
         c.value(mixed(c.matrix("z_a"), c.matrix("z_b"), c.matrix("z_m"), c.indices("index"),
@@ -156,39 +155,37 @@ struct LinearEncoder {
     }
 };
 
-const Register trepa = Register(
-                           {"trepa"},
-                           each(
-                               [](const Sizes& s, Random& random) {
-                                   std::vector<Inputs> all =
-                                       batches({"features_pred", "features_target"})(s, random);
-                                   Inputs frames;
-                                   const Index n = (std::min)(s.n, Index{40});
-                                   frames.tensor("frames_pred", random.normal({n, s.k, s.d}))
-                                       .tensor("frames_target", random.normal({n, s.k, s.d}))
-                                       .tensor("encoder_weight", random.normal({s.k * s.d, 5}));
-                                   if (s.k * s.d > 0)
-                                       all.push_back(frames);
-                                   return all;
-                               },
-                               "reduction", {"mean", "mean_over_samples", "sum"}),
-                           [](auto& c) {
-                               using T = typename std::remove_cvref_t<decltype(c)>::Scalar;
-                               const double weight = c.number("weight", 1);
-                               const Trepa loss{.mean_over = mean_over(c.text("reduction", "mean")),
-                                                 .epsilon = c.number("eps", 1e-12)};
-                               if (c.has("frames_pred")) {
-                                   LinearEncoder<T> encoder{c.matrix("encoder_weight")};
-                                   c.value((weight * loss.through(encoder))(
-                                       c.tensor("frames_pred"), c.tensor("frames_target"),
-                                       c.grad("frames_pred")));
-                               }
-                               else
-                                   c.value((weight * loss)(
-                                       c.matrix("features_pred"), c.matrix("features_target"),
-                                       c.grad("features_pred"), c.grad("features_target")));
-                           })
-                           .no_law(Law::shapes, "encoder_weight", "the encoder is the user's");
+const Register trepa =
+    Register(
+        {"trepa"},
+        each(
+            [](const Sizes& s, Random& random) {
+                std::vector<Inputs> all = batches({"features_pred", "features_target"})(s, random);
+                Inputs frames;
+                const Index n = (std::min)(s.n, Index{40});
+                frames.tensor("frames_pred", random.normal({n, s.k, s.d}))
+                    .tensor("frames_target", random.normal({n, s.k, s.d}))
+                    .tensor("encoder_weight", random.normal({s.k * s.d, 5}));
+                if (s.k * s.d > 0)
+                    all.push_back(frames);
+                return all;
+            },
+            "reduction", {"mean", "mean_over_samples", "sum"}),
+        [](auto& c) {
+            using T = typename std::remove_cvref_t<decltype(c)>::Scalar;
+            const double weight = c.number("weight", 1);
+            const Trepa loss{.mean_over = mean_over(c.text("reduction", "mean")),
+                             .epsilon = c.number("eps", 1e-12)};
+            if (c.has("frames_pred")) {
+                LinearEncoder<T> encoder{c.matrix("encoder_weight")};
+                c.value((weight * loss.through(encoder))(
+                    c.tensor("frames_pred"), c.tensor("frames_target"), c.grad("frames_pred")));
+            }
+            else
+                c.value((weight * loss)(c.matrix("features_pred"), c.matrix("features_target"),
+                                        c.grad("features_pred"), c.grad("features_target")));
+        })
+        .no_law(Law::shapes, "encoder_weight", "the encoder is the user's");
 
 std::vector<Inputs> weighted_pair(const Sizes& s, Random& random)
 {

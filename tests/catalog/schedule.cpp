@@ -129,11 +129,12 @@ const Register progressive(
         at_steps(c, "step", "teacher_ema", [&](Index t) { return schedule.teacher_decay(t); });
     });
 
-const Register adaptive_c(
-    {"adaptive_c_schedule"}, steps("n_scales", {{"slope", -1.18}, {"intercept", -0.72}}, 2),
-    [](auto& c) {
-        at_steps(c, "n_scales", "c", AdaptiveCSchedule{c.number("slope"), c.number("intercept")});
-    });
+const Register adaptive_c({"adaptive_c_schedule"},
+                          steps("n_scales", {{"slope", -1.18}, {"intercept", -0.72}}, 2),
+                          [](auto& c) {
+                              at_steps(c, "n_scales", "c",
+                                       AdaptiveCSchedule{c.number("slope"), c.number("intercept")});
+                          });
 
 const Register
     sparsity({"sparsity_schedule"},

@@ -5,8 +5,8 @@ struct Encoder {
     static temper::Index features() { return 1; }
     static void forward(const temper::AnyView<const float>&, const temper::Into<float>&) {}
 #ifndef TEMPER_MUST_FAIL
-    static void pullback(const temper::AnyView<const float>&, const temper::MatrixView<const float>&,
-                         const temper::Into<float>&)
+    static void pullback(const temper::AnyView<const float>&,
+                         const temper::MatrixView<const float>&, const temper::Into<float>&)
     {
     }
 #endif

@@ -39,7 +39,8 @@ TEST_CASE("the Euclidean ball is found for numbers of any size")
 {
     for (const float size : {1e-30F, 1e-3F, 1e25F}) {
         std::vector<float> w{3 * size, 0, -4 * size};
-        const double radius = 0.5 * static_cast<double>(size) * static_cast<double>(size); // |w| = size
+        const double radius =
+            0.5 * static_cast<double>(size) * static_cast<double>(size); // |w| = size
         SquaredL2{}.project(w, radius, into(w));
         CHECK(w[0] == Approx(0.6F * size));
         CHECK(w[2] == Approx(-0.8F * size));

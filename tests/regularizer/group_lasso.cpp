@@ -104,8 +104,7 @@ TEST_CASE("norms of groups neither overflow nor vanish")
         CHECK(g(0, 0) == Approx(1 / norm).epsilon(1e-5));
         CHECK(g(1, 5) == 0);
         CHECK(g(2, 20) == Approx(1 / norm).epsilon(1e-5));
-        GroupLasso{}.prox(w, static_cast<double>(size) * norm / 2, into(g),
-                          group_weights(weights));
+        GroupLasso{}.prox(w, static_cast<double>(size) * norm / 2, into(g), group_weights(weights));
         CHECK(g(3, 20) == Approx(size / 2).epsilon(1e-4));
     }
 }

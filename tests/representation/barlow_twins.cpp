@@ -20,8 +20,8 @@ MatrixD features(Index n, Index d, double phase)
     MatrixD z(n, d);
     for (Index i = 0; i < n; ++i)
         for (Index j = 0; j < d; ++j)
-            z(i, j) = std::sin(phase + 1.7 * static_cast<double>(i * i) + 0.9 * static_cast<double>(j) +
-                               0.3 * static_cast<double>(i * j));
+            z(i, j) = std::sin(phase + 1.7 * static_cast<double>(i * i) +
+                               0.9 * static_cast<double>(j) + 0.3 * static_cast<double>(i * j));
     return z;
 }
 
@@ -34,8 +34,7 @@ double by_definition(const MatrixD& z_a, const MatrixD& z_b, double lambda, doub
             y.col(j) /= std::sqrt(y.col(j).squaredNorm() / static_cast<double>(z.rows()) + epsilon);
         return y;
     };
-    const MatrixD c =
-        standard(z_a).transpose() * standard(z_b) / static_cast<double>(z_a.rows());
+    const MatrixD c = standard(z_a).transpose() * standard(z_b) / static_cast<double>(z_a.rows());
     double value = 0;
     for (Index j = 0; j < c.rows(); ++j)
         for (Index k = 0; k < c.cols(); ++k)
@@ -47,8 +46,14 @@ double by_definition(const MatrixD& z_a, const MatrixD& z_b, double lambda, doub
 
 TEST_CASE("both forms of Barlow Twins are the equation, on either side of n = d")
 {
-    for (const auto& [n, d] : {std::pair<Index, Index>{20, 21}, {21, 21}, {22, 21}, {65, 130},
-                               {130, 65}, {2, 1}, {2, 3}, {300, 2}}) {
+    for (const auto& [n, d] : {std::pair<Index, Index>{20, 21},
+                               {21, 21},
+                               {22, 21},
+                               {65, 130},
+                               {130, 65},
+                               {2, 1},
+                               {2, 3},
+                               {300, 2}}) {
         const MatrixD a = features(n, d, 0);
         const MatrixD b = a + 0.5 * features(n, d, 2);
         const BarlowTwins barlow{.lambda = 0.2};

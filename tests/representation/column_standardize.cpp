@@ -19,7 +19,8 @@ MatrixD noise(Index n, Index d)
     MatrixD x(n, d);
     for (Index i = 0; i < n; ++i)
         for (Index j = 0; j < d; ++j)
-            x(i, j) = std::sin(12.9898 * static_cast<double>(i) + 78.233 * static_cast<double>(j * j));
+            x(i, j) =
+                std::sin(12.9898 * static_cast<double>(i) + 78.233 * static_cast<double>(j * j));
     return x;
 }
 

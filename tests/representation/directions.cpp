@@ -89,9 +89,9 @@ TEST_CASE("rows without a direction have cosine zero with everything")
     const double x[3][2] = {{0, 0}, {3, 4}, {0, 0}};
     const double t[3][2] = {{3, 4}, {0, 0}, {0, 0}};
     double gx[3][2], gt[3][2], each[3];
-    for (const auto& [form, nothing] : {std::pair{CosineForm::negative, 0.0},
-                                        std::pair{CosineForm::distance, 1.0},
-                                        std::pair{CosineForm::squared_distance, 2.0}}) {
+    for (const auto& [form, nothing] :
+         {std::pair{CosineForm::negative, 0.0}, std::pair{CosineForm::distance, 1.0},
+          std::pair{CosineForm::squared_distance, 2.0}}) {
         CHECK(CosineAlignment{.form = form}(x, t, into(gx), into(gt), per_sample(into(each))) ==
               nothing);
         for (int i = 0; i < 3; ++i) {
@@ -146,9 +146,10 @@ TEST_CASE("a batch's cosines with itself have the sum of both gradients")
 TEST_CASE("alignments say what is wrong")
 {
     const MatrixD x(4, 3), t(3, 4);
-    CHECK_THROWS_WITH(CosineAlignment{}(x, t),
-                      "CosineAlignment: t has shape [3, 4], must be [4, 3] as x; samples in columns? "
-                      "say in_columns(...)");
+    CHECK_THROWS_WITH(
+        CosineAlignment{}(x, t),
+        "CosineAlignment: t has shape [3, 4], must be [4, 3] as x; samples in columns? "
+        "say in_columns(...)");
     CHECK_THROWS_AS(L2Alignment{.epsilon = -1}(x, x), RangeError);
     MatrixD s(4, 4);
     CHECK_THROWS_AS(CosineSimilarity{}.forward(x, t, into(s)), ShapeError);

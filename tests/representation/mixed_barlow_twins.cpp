@@ -20,7 +20,8 @@ MatrixD features(Index n, Index d, double phase)
     MatrixD z(n, d);
     for (Index i = 0; i < n; ++i)
         for (Index j = 0; j < d; ++j)
-            z(i, j) = std::sin(phase + 2.3 * static_cast<double>(i * i) + 1.1 * static_cast<double>(j));
+            z(i, j) =
+                std::sin(phase + 2.3 * static_cast<double>(i * i) + 1.1 * static_cast<double>(j));
     return z;
 }
 
@@ -78,8 +79,7 @@ TEST_CASE("constant columns of the mixed objective are zero, not NaN")
         a.col(0).setConstant(0.1);
         m.col(2).setConstant(-0.7);
         MatrixD ga(5, d), gb(5, d), gm(5, d);
-        const double value =
-            MixedBarlowTwins{}(a, b, m, order, 0.4, into(ga), into(gb), into(gm));
+        const double value = MixedBarlowTwins{}(a, b, m, order, 0.4, into(ga), into(gb), into(gm));
         CHECK(std::isfinite(value));
         CHECK(ga.allFinite());
         CHECK(gb.allFinite());

@@ -51,8 +51,7 @@ struct Encoder {
         for (Index i = 0; i < x.extents[0]; ++i)
             for (Index t = 0; t < x.extents[1]; ++t)
                 for (Index p = 0; p < x.extents[2]; ++p)
-                    g(i, t, p) =
-                        gy(i, Index{0}) + (t % 2 == 0 ? 1 : -1) * gy(i, Index{1});
+                    g(i, t, p) = gy(i, Index{0}) + (t % 2 == 0 ? 1 : -1) * gy(i, Index{1});
     }
 };
 
@@ -104,7 +103,8 @@ TEST_CASE("TREPA through an encoder says what is wrong")
 {
     std::vector<double> x(24);
     Encoder encoder;
-    CHECK_THROWS_WITH(Trepa{}.through(encoder)(view(x.data(), {2, 3, 4}), view(x.data(), {2, 4, 3})),
-                      "Trepa: target_frames has shape [2, 4, 3], must be [2, 3, 4] as frames");
+    CHECK_THROWS_WITH(
+        Trepa{}.through(encoder)(view(x.data(), {2, 3, 4}), view(x.data(), {2, 4, 3})),
+        "Trepa: target_frames has shape [2, 4, 3], must be [2, 3, 4] as frames");
     CHECK(encoder.calls.empty());
 }

@@ -8,6 +8,8 @@
 //   ...
 //   CHECK(counter.count() == 0);
 //
+// What the OpenMP runtime allocates for itself is left out: libomp does so in every parallel region.
+//
 // Where nothing is counted (another C library than glibc; a sanitizer that replaces the allocator),
 // allocations_counted is false and every count is 0.
 

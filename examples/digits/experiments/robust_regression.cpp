@@ -116,9 +116,8 @@ void robust_regression(Lab& lab)
                      .metric = "mean absolute error",
                      .baseline_name = "squared error",
                      .better = support::Better::lower,
-                     .baseline = error(squared),
-                     .with = error(arm),
-                     .claim = "less hurt by wrong targets"});
+                     .claim = "less hurt by wrong targets"},
+                    errors[squared], errors[static_cast<std::size_t>(arm)]);
     };
     row("Pseudo-Huber", pseudo_huber);
     row("Cauchy", cauchy);

@@ -73,12 +73,11 @@ void soft_orthogonality(Lab& lab)
                        "2018). A layer whose "
                        "singular values lie together passes all directions of its input on alike.");
     lab.add_row({.name = "soft orthogonality",
-                 .metric = "condition of hidden layers",
+                 .metric = "condition number",
                  .baseline_name = "no penalty",
                  .better = support::Better::lower,
-                 .baseline = over_seeds(runs[0], &Run::condition),
-                 .with = over_seeds(runs[1], &Run::condition),
-                 .claim = "better conditioned layers"});
+                 .claim = "better conditioned layers"},
+                values(runs[0], &Run::condition), values(runs[1], &Run::condition));
 
     std::vector<support::LineChart> charts;
     for (std::size_t l = 0; l < runs[0].front().spectra.size(); ++l) {

@@ -25,27 +25,16 @@
 namespace temper::inline TEMPER_ABI {
 
 template <class P>
-concept MixCoefficient = requires(const P& policy, Stream& rng)
-{
-    {
-        policy(rng)
-        } -> std::convertible_to<double>;
+concept MixCoefficient = requires(const P& policy, Stream& rng) {
+    { policy(rng) } -> std::convertible_to<double>;
 };
 template <class P>
-concept MixPairing = requires(const P& policy, Stream& rng, std::span<Index> partner)
-{
-    policy(rng, partner);
-};
+concept MixPairing =
+    requires(const P& policy, Stream& rng, std::span<Index> partner) { policy(rng, partner); };
 template <class P>
-concept MixBlend = requires(const P& policy, Stream& rng, MixPlan& plan)
-{
-    policy(rng, plan);
-};
+concept MixBlend = requires(const P& policy, Stream& rng, MixPlan& plan) { policy(rng, plan); };
 template <class P>
-concept MixLabelRule = requires(const P& policy, Stream& rng, MixPlan& plan)
-{
-    policy(rng, plan);
-};
+concept MixLabelRule = requires(const P& policy, Stream& rng, MixPlan& plan) { policy(rng, plan); };
 
 // ---- coefficients --------------------------------------------------------------------------------
 

@@ -86,7 +86,7 @@ template <int max_destinations, template <class> class... Names, class... A>
 constexpr void accept(const A&...)
 {
     static_assert(
-        ((is_destination<A> || detail::is_one_of<A, Names...>)&&...),
+        ((is_destination<A> || detail::is_one_of<A, Names...>) && ...),
         "temper: this argument is not understood here; after the inputs come the gradient "
         "destinations (into, add_to, discard) in the order of the inputs, then what has a "
         "name");
@@ -98,10 +98,8 @@ constexpr void accept(const A&...)
 
 /// Half-precision numbers of other libraries: read through float.
 template <class S>
-concept HalfScalar = !std::is_arithmetic_v<S> && sizeof(S) == 2 && requires(const S& s)
-{
-    static_cast<float>(s);
-};
+concept HalfScalar =
+    !std::is_arithmetic_v<S> && sizeof(S) == 2 && requires(const S& s) { static_cast<float>(s); };
 
 namespace detail {
 /// Of what is no view, anything will do: the border says what is wrong with it.
@@ -110,7 +108,7 @@ struct ArgumentScalar {
     using type = float;
 };
 template <class A>
-requires ViewLike<const A>
+    requires ViewLike<const A>
 struct ArgumentScalar<A> {
     using type = ScalarOf<const A>;
 };
@@ -223,11 +221,11 @@ class Border {
             return v;
         }
     }
-    /// Class indices as dense int64 numbers, each checked to be in [0, k) or `ignored`.
+    /// Class indices as dense int64 numbers, each checked to be in [0, k) or `ignored`, which becomes -1.
     template <class L>
-    [[nodiscard]] const std::int64_t* labels(std::string_view name, const L& argument, Index n,
-                                             Index k,
-                                             std::optional<std::int64_t> ignored = std::nullopt)
+    [[nodiscard, gnu::noinline]] const std::int64_t*
+    labels(std::string_view name, const L& argument, Index n, Index k,
+           const std::optional<std::int64_t>& ignored = std::nullopt)
     {
         static_assert(is_labels<L>, "temper: class indices are said as labels(y)");
         using S = typename decltype(argument.view)::Scalar;
@@ -239,9 +237,10 @@ class Border {
         for (Index i = 0; i < n; ++i) {
             const S raw = v(i);
             dense[i] = static_cast<std::int64_t>(raw);
-            const bool known =
-                (dense[i] >= 0 && dense[i] < k) || (ignored.has_value() && dense[i] == *ignored);
-            if (!known || static_cast<S>(dense[i]) != raw) [[unlikely]]
+            const bool is_integer = static_cast<S>(dense[i]) == raw;
+            if (ignored.has_value() && dense[i] == *ignored && is_integer)
+                dense[i] = -1;
+            else if (dense[i] < 0 || dense[i] >= k || !is_integer) [[unlikely]]
                 fail<RangeError>(
                     component_, name,
                     joined({"is ", text(static_cast<double>(raw)), " at ", text(i)}),

@@ -82,8 +82,7 @@ struct Discard {};
 inline constexpr Discard discard{};
 
 template <class L>
-concept TensorList = requires(const L& list)
-{
+concept TensorList = requires(const L& list) {
     std::span(list);
     requires std::same_as<std::remove_cvref_t<decltype(std::span(list)[0])>,
                           AnyView<std::remove_pointer_t<decltype(std::span(list)[0].data)>>>;

@@ -119,8 +119,8 @@ void count_entries(const GroupLayout& layout, MatrixView<const T> w, double* cou
     for (Index g = 0; g < layout.count; ++g) {
         const Index below = w.rows() - g / layout.across * layout.rows;
         const Index right = w.cols() - g % layout.across * layout.cols;
-        counts[g] = static_cast<double>((std::min)(layout.rows, below) *
-                                        (std::min)(layout.cols, right));
+        counts[g] =
+            static_cast<double>((std::min)(layout.rows, below) * (std::min)(layout.cols, right));
     }
 }
 

@@ -10,7 +10,7 @@ namespace temper::inline TEMPER_ABI {
 struct Required {
     double value;
 
-    Required(double given) : value(given) {} // NOLINT(google-explicit-constructor): it is a number
+    Required(double given) : value(given) {}  // NOLINT(google-explicit-constructor): it is a number
     operator double() const { return value; } // NOLINT(google-explicit-constructor)
 };
 

@@ -51,7 +51,8 @@ struct View {
     std::array<Index, static_cast<std::size_t>(R)> strides{};
 
     template <std::same_as<Index>... I>
-    requires(sizeof...(I) == R) [[nodiscard]] T& operator()(I... index) const
+        requires(sizeof...(I) == R)
+    [[nodiscard]] T& operator()(I... index) const
     {
         Index offset = 0;
         std::size_t dimension = 0;
@@ -65,13 +66,23 @@ struct View {
             n *= extent;
         return n;
     }
-    [[nodiscard]] Index rows() const requires(R == 2) { return extents[0]; }
-    [[nodiscard]] Index cols() const requires(R == 2) { return extents[1]; }
-    [[nodiscard]] View<T, 1> row(Index i) const requires(R == 2)
+    [[nodiscard]] Index rows() const
+        requires(R == 2)
+    {
+        return extents[0];
+    }
+    [[nodiscard]] Index cols() const
+        requires(R == 2)
+    {
+        return extents[1];
+    }
+    [[nodiscard]] View<T, 1> row(Index i) const
+        requires(R == 2)
     {
         return {data + i * strides[0], {extents[1]}, {strides[1]}};
     }
-    [[nodiscard]] View<T, 1> col(Index j) const requires(R == 2)
+    [[nodiscard]] View<T, 1> col(Index j) const
+        requires(R == 2)
     {
         return {data + j * strides[1], {extents[0]}, {strides[0]}};
     }
@@ -80,7 +91,8 @@ struct View {
     {
         return {data + row * strides[0] + col * strides[1], {n_rows, n_cols}, strides};
     }
-    [[nodiscard]] View transposed() const requires(R == 2)
+    [[nodiscard]] View transposed() const
+        requires(R == 2)
     {
         return {data, {extents[1], extents[0]}, {strides[1], strides[0]}};
     }
@@ -108,7 +120,7 @@ struct AnyView {
 
     AnyView() = default;
     template <class U, int R>
-    requires std::convertible_to<U*, T*>
+        requires std::convertible_to<U*, T*>
     AnyView(const View<U, R>& v) // NOLINT(google-explicit-constructor): loses nothing
         : data(v.data), rank(R)
     {
@@ -118,8 +130,8 @@ struct AnyView {
         }
     }
     template <class U>
-    requires(std::same_as<const U, T>)
-        AnyView(const AnyView<U>& v) // NOLINT(google-explicit-constructor): as T* to const T*
+        requires(std::same_as<const U, T>)
+    AnyView(const AnyView<U>& v) // NOLINT(google-explicit-constructor): as T* to const T*
         : data(v.data), rank(v.rank), extents(v.extents), strides(v.strides)
     {
     }
@@ -167,49 +179,38 @@ template <class V>
 namespace detail {
 
 template <class O>
-concept SpecialOwner = requires
-{
-    Owner<std::remove_cvref_t<O>>::rank;
-};
+concept SpecialOwner = requires { Owner<std::remove_cvref_t<O>>::rank; };
 
 template <class O>
-concept EigenShaped = requires(O& o)
-{
+concept EigenShaped = requires(O& o) {
     typename std::remove_cvref_t<O>::Scalar;
-    {
-        std::remove_cvref_t<O>::RowsAtCompileTime + 0
-        } -> std::convertible_to<int>;
-    {
-        std::remove_cvref_t<O>::ColsAtCompileTime + 0
-        } -> std::convertible_to<int>;
+    { std::remove_cvref_t<O>::RowsAtCompileTime + 0 } -> std::convertible_to<int>;
+    { std::remove_cvref_t<O>::ColsAtCompileTime + 0 } -> std::convertible_to<int>;
     o.rows();
     o.cols();
 };
 /// Eigen's bit for expressions whose coefficients can be addressed; others declare data() all the same.
 template <class O>
-concept EigenOwner = EigenShaped<O> &&(std::remove_cvref_t<O>::Flags & 0x40) != 0 && requires(O& o)
-{
-    o.data();
-    o.innerStride();
-    o.outerStride();
-};
+concept EigenOwner =
+    EigenShaped<O> && (std::remove_cvref_t<O>::Flags & 0x40) != 0 && requires(O& o) {
+        o.data();
+        o.innerStride();
+        o.outerStride();
+    };
 
 template <class O>
-concept XtensorShaped = requires(O& o)
-{
+concept XtensorShaped = requires(O& o) {
     o.shape().size();
     o.dimension();
 };
 template <class O>
-concept XtensorOwner = XtensorShaped<O> && requires(O& o)
-{
+concept XtensorOwner = XtensorShaped<O> && requires(O& o) {
     o.data() + o.data_offset();
     o.strides()[0];
 };
 
 template <class O>
-concept MdspanOwner = requires(O& o)
-{
+concept MdspanOwner = requires(O& o) {
     o.data_handle();
     o.extent(0);
     o.stride(0);
@@ -224,8 +225,7 @@ concept ContiguousOwner =
 
 template <class O>
 concept MatrixArray =
-    std::is_array_v<std::remove_reference_t<O>> && std::rank_v<std::remove_reference_t<O>>
-== 2;
+    std::is_array_v<std::remove_reference_t<O>> && std::rank_v<std::remove_reference_t<O>> == 2;
 
 template <class O>
 consteval int xtensor_rank()
@@ -256,13 +256,13 @@ V with_usable_strides(V v, int rank)
 /// Whatever view() can make a window on.
 template <class O>
 concept ViewLike = is_view<std::remove_cvref_t<O>> || detail::SpecialOwner<O> ||
-    detail::EigenOwner<O> || detail::XtensorOwner<O> || detail::MdspanOwner<O> ||
-    detail::ContiguousOwner<O> || detail::MatrixArray<O>;
+                   detail::EigenOwner<O> || detail::XtensorOwner<O> || detail::MdspanOwner<O> ||
+                   detail::ContiguousOwner<O> || detail::MatrixArray<O>;
 
 /// Expressions that would have to be evaluated first.
 template <class O>
 concept LazyExpression = !ViewLike<O> && (detail::EigenShaped<O> || detail::XtensorShaped<O> ||
-                                          requires(O & o) { o.eval(); });
+                                          requires(O& o) { o.eval(); });
 
 /// The rank of a view of O if the type tells it, else any_rank. An Eigen type that is a vector at
 /// compile time has rank 1.

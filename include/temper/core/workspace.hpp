@@ -59,7 +59,7 @@ class Workspace {
 
         /// n uninitialised numbers, aligned to a cache line.
         template <class T>
-        requires std::is_trivially_destructible_v<T>
+            requires std::is_trivially_destructible_v<T>
         [[nodiscard]] T* take(Index n)
         {
             return static_cast<T*>(workspace_.take(static_cast<std::size_t>(n) * sizeof(T)));
@@ -115,7 +115,7 @@ class Workspace {
     static constexpr std::size_t first_chunk = std::size_t{1} << 16;
 
     struct Free {
-        void operator()(std::byte* p) const { ::operator delete (p, std::align_val_t{alignment}); }
+        void operator()(std::byte* p) const { ::operator delete(p, std::align_val_t{alignment}); }
     };
     struct Chunk {
         std::unique_ptr<std::byte, Free> memory;
@@ -137,7 +137,7 @@ class Workspace {
             const std::size_t size = (std::max)(
                 {bytes, first_chunk, chunks_.empty() ? std::size_t{0} : 2 * chunks_.back().size});
             chunks_.push_back({std::unique_ptr<std::byte, Free>(static_cast<std::byte*>(
-                                   ::operator new (size, std::align_val_t{alignment}))),
+                                   ::operator new(size, std::align_val_t{alignment}))),
                                size});
         }
         std::byte* block = chunks_[chunk_].memory.get() + used_;

@@ -59,12 +59,12 @@ double FocalLoss::operator()(const Z& z, const Y& targets, const Rest&... rest) 
         const auto zs = border.samples("logits", z);
         const Index n = zs.rows();
         const Index k = zs.cols();
-        const auto weights = border.optional_vector(
-            "sample_weights", named<SampleWeights>(rest...), n, "as logits has rows");
+        const auto weights = border.optional_vector("sample_weights", named<SampleWeights>(rest...),
+                                                    n, "as logits has rows");
         const auto of_classes = border.optional_vector(
             "class_weights", named<ClassWeights>(rest...), k, "as logits has columns");
         const ClassTargets<T> y{border.labels("labels", targets, n, k, ignore_index), of_classes,
-                                ignore_index};
+                                ignore_index.has_value()};
         const auto gz = border.gradient("logits", zs, positional<0>(rest...));
         const auto each =
             border.template named_into<1>("per_sample", named<PerSample>(rest...), {n});
@@ -105,8 +105,8 @@ double kernel::FocalLoss<T>::run(double gamma, MatrixView<const T> z, const Clas
             const V weight = gamma == 0 ? V(1) : exp(V(gamma) * log(q));
             at.put(loss, weight * l);
             at.put(first, weight * fma(V(gamma) * p, ratio, V(1)) / sum);
-            at.put(second, V(gamma) * weight * q * p *
-                               max(V(2) + V(gamma - 1) * p * ratio - l, V(0)));
+            at.put(second,
+                   V(gamma) * weight * q * p * max(V(2) + V(gamma - 1) * p * ratio - l, V(0)));
             at.put(inverse, select(q > V(0), V(1) / at(s.others), V(0)));
         });
 
@@ -128,7 +128,8 @@ double kernel::FocalLoss<T>::run(double gamma, MatrixView<const T> z, const Clas
         if (curvature)
             tile.each([=](auto at) {
                 const V e = at(s.e);
-                const V x = abs(e); // of the label: others, and others * one is p (1 - p) sum^2 as well
+                const V x =
+                    abs(e); // of the label: others, and others * one is p (1 - p) sum^2 as well
                 const V part = e * at(inverse);
                 const V spread = x * max(at(s.sum) - x, V(0)) / at(s.sum);
                 at.put(curvature, at(w) * (at(first) * spread + at(second) * part * part));

@@ -72,8 +72,8 @@ double MixupCrossEntropy::operator()(const Z& z, const A& labels_a, const B& lab
         const Index k = zs.cols();
         const auto* a = border.labels("labels_a", labels_a, n, k);
         const auto* b = border.labels("labels_b", labels_b, n, k);
-        const auto weights = border.optional_vector(
-            "sample_weights", named<SampleWeights>(rest...), n, "as logits has rows");
+        const auto weights = border.optional_vector("sample_weights", named<SampleWeights>(rest...),
+                                                    n, "as logits has rows");
 
         // Of either floating type: the lambdas of a plan are doubles whatever the logits are.
         const AnyView<const ScalarOf<const L>> ls(view(lambda));
@@ -114,48 +114,51 @@ double kernel::MixupCrossEntropy<T>::run(MatrixView<const T> z, const std::int64
 {
     Workspace::Frame frame;
     auto* slope = frame.take<double>(z.rows()); // dL/dlambda_i
-    const double value = simd::sum_tiles<T>(simd::operands(z, gz, curvature), 1, [&](const auto& tile) {
-        const auto s = simd::softmax(tile, z, tile.scratch(0));
-        double total = 0;
-        auto factor = tile.numbers();
-        auto of_h = tile.numbers();
-        for (Index i = 0; i < tile.rows(); ++i) {
-            const Index row = tile.row(i);
-            const double w = scale(row);
-            const auto sum = static_cast<double>(s.sum[i]);
-            const double log_sum = std::log(sum);
-            const double below_a = static_cast<double>(s.largest[i]) - static_cast<double>(z(row, static_cast<Index>(a[row])));
-            const double below_b = static_cast<double>(s.largest[i]) - static_cast<double>(z(row, static_cast<Index>(b[row])));
-            const double l = lambda[row];
-            const double loss = (l == 0 ? 0 : l * (log_sum + below_a)) +
-                                (l == 1 ? 0 : (1 - l) * (log_sum + below_b));
-            slope[row] = a[row] == b[row] ? 0 : w * (below_a - below_b);
-            factor[i] = static_cast<T>(w / sum);
-            of_h[i] = static_cast<T>(w / (sum * sum));
-            total += w * loss;
-            if (per_sample)
-                per_sample.put(per_sample.view(row), static_cast<T>(loss));
-        }
-        if (curvature)
-            tile.each([=](auto at) {
-                const auto e = at(s.e);
-                at.put(curvature, at(of_h) * e * max(at(s.sum) - e, simd::Pack<T>(0)));
-            });
-        if (gz) {
+    const double value =
+        simd::sum_tiles<T>(simd::operands(z, gz, curvature), 1, [&](const auto& tile) {
+            const auto s = simd::softmax(tile, z, tile.scratch(0));
+            double total = 0;
+            auto factor = tile.numbers();
+            auto of_h = tile.numbers();
             for (Index i = 0; i < tile.rows(); ++i) {
                 const Index row = tile.row(i);
+                const double w = scale(row);
+                const auto sum = static_cast<double>(s.sum[i]);
+                const double log_sum = std::log(sum);
+                const double below_a = static_cast<double>(s.largest[i]) -
+                                       static_cast<double>(z(row, static_cast<Index>(a[row])));
+                const double below_b = static_cast<double>(s.largest[i]) -
+                                       static_cast<double>(z(row, static_cast<Index>(b[row])));
                 const double l = lambda[row];
-                tile.entry(s.e, i, a[row]) -= static_cast<T>(l) * s.sum[i];
-                tile.entry(s.e, i, b[row]) -= static_cast<T>(1 - l) * s.sum[i];
+                const double loss = (l == 0 ? 0 : l * (log_sum + below_a)) +
+                                    (l == 1 ? 0 : (1 - l) * (log_sum + below_b));
+                slope[row] = a[row] == b[row] ? 0 : w * (below_a - below_b);
+                factor[i] = static_cast<T>(w / sum);
+                of_h[i] = static_cast<T>(w / (sum * sum));
+                total += w * loss;
+                if (per_sample)
+                    per_sample.put(per_sample.view(row), static_cast<T>(loss));
             }
-            tile.each([=](auto at) { at.put(gz, at(factor) * at(s.e)); });
-        }
-        return total;
-    });
+            if (curvature)
+                tile.each([=](auto at) {
+                    const auto e = at(s.e);
+                    at.put(curvature, at(of_h) * e * max(at(s.sum) - e, simd::Pack<T>(0)));
+                });
+            if (gz) {
+                for (Index i = 0; i < tile.rows(); ++i) {
+                    const Index row = tile.row(i);
+                    const double l = lambda[row];
+                    tile.entry(s.e, i, a[row]) -= static_cast<T>(l) * s.sum[i];
+                    tile.entry(s.e, i, b[row]) -= static_cast<T>(1 - l) * s.sum[i];
+                }
+                tile.each([=](auto at) { at.put(gz, at(factor) * at(s.e)); });
+            }
+            return total;
+        });
     if (const auto& g = lambda.gradient) {
         const auto put = [&](Index i, double number) {
-            const Destination<T, 1> to{{g.view.data, {lambda.count}, {g.view.strides[0]}}, g.scale,
-                                       g.mode};
+            const Destination<T, 1> to{
+                {g.view.data, {lambda.count}, {g.view.strides[0]}}, g.scale, g.mode};
             to.put(to.view(i), static_cast<T>(number));
         };
         if (lambda.count == z.rows())

@@ -218,7 +218,8 @@ struct GemanMcClure {
         const V b = V(4 * c * c);
         const V inverse = V(1) / (s + b);
         const V first = b * inverse * inverse;
-        return {V(1) / (V(1) + b / s), first, V(-2) * inverse * first}; // fine for s of 0 and infinity
+        return {V(1) / (V(1) + b / s), first,
+                V(-2) * inverse * first}; // fine for s of 0 and infinity
     }
     void check(std::string_view component) const { ScaledKernel::check(component, c); }
     friend bool operator==(const GemanMcClure&, const GemanMcClure&) = default;
@@ -241,8 +242,8 @@ struct Barron {
         if (b < 1e-6)
             return {V(first_at_0) * s, V(first_at_0), V(0)};
         const V l = log1p(s / V(b * c * c)); // of what is raised to powers
-        const V value = std::fabs(alpha) < 1e-6 ? V(0.5 * b) * l
-                                                : V(b / alpha) * expm1(V(0.5 * alpha) * l);
+        const V value =
+            std::fabs(alpha) < 1e-6 ? V(0.5 * b) * l : V(b / alpha) * expm1(V(0.5 * alpha) * l);
         const double curve = (alpha > 2 ? 1 : -1) * first_at_0 * first_at_0;
         return {value, V(first_at_0) * exp(V(0.5 * alpha - 1) * l),
                 V(curve) * exp(V(0.5 * alpha - 2) * l)};

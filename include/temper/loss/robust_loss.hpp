@@ -32,10 +32,11 @@ enum class Form { element, sample };
 
 template <class Kernel>
 struct RobustLoss {
-    static_assert(RobustKernel<Kernel>,
-                  "temper: a robust kernel has `template <class V> temper::Rho<V> operator()(V s) const` "
-                  "(or takes a double), which returns {rho(s), rho'(s), rho''(s)} of the squared "
-                  "residual s");
+    static_assert(
+        RobustKernel<Kernel>,
+        "temper: a robust kernel has `template <class V> temper::Rho<V> operator()(V s) const` "
+        "(or takes a double), which returns {rho(s), rho'(s), rho''(s)} of the squared "
+        "residual s");
     static constexpr std::string_view name = "RobustLoss";
     Kernel kernel{};
     Form form = Form::element;
@@ -54,7 +55,9 @@ namespace kernel {
 template <class Kernel, class V>
 [[nodiscard]] Rho<V> rho_of(const Kernel& kernel, V s)
 {
-    if constexpr (requires { { kernel(s) } -> std::same_as<Rho<V>>; })
+    if constexpr (requires {
+                      { kernel(s) } -> std::same_as<Rho<V>>;
+                  })
         return kernel(s);
     else {
         using T = typename V::Scalar;
@@ -105,48 +108,52 @@ struct RobustLoss {
     {
         const bool whole = loss.form == Form::sample;
         const bool writes = gx || gy || curvature;
-        const double share =
-            !whole && loss.reduction == Reduction::mean && x.cols() > 0 ? 1 / static_cast<double>(x.cols()) : 1;
-        return simd::sum_tiles<T>(simd::operands(x, y, gx, gy, curvature), 0, [&](const auto& tile) {
-            auto w = tile.numbers();
-            for (Index i = 0; i < tile.rows(); ++i)
-                w[i] = static_cast<T>(scale(tile.row(i)));
-            auto sums = tile.totals();
-            if (whole) {
-                const auto s = tile.sum([=](auto at) {
-                    const V r = at(x) - at(y);
-                    return r * r;
-                });
-                auto slope = tile.numbers();
-                auto bend = tile.numbers();
-                for (Index i = 0; i < tile.rows(); ++i) {
-                    const Rho<double> rho = loss.kernel(s[i]);
-                    const double steep = rho.first == infinity ? 0 : 2 * rho.first;
-                    sums[i] = rho.value;
-                    slope[i] = static_cast<T>(scale(tile.row(i)) * steep);
-                    bend[i] = static_cast<T>(rho.second > 0 ? scale(tile.row(i)) * 4 * rho.second : 0);
-                }
-                if (writes)
-                    tile.each([=](auto at) {
+        const double share = !whole && loss.reduction == Reduction::mean && x.cols() > 0
+                                 ? 1 / static_cast<double>(x.cols())
+                                 : 1;
+        return simd::sum_tiles<T>(
+            simd::operands(x, y, gx, gy, curvature), 0, [&](const auto& tile) {
+                auto w = tile.numbers();
+                for (Index i = 0; i < tile.rows(); ++i)
+                    w[i] = static_cast<T>(scale(tile.row(i)));
+                auto sums = tile.totals();
+                if (whole) {
+                    const auto s = tile.sum([=](auto at) {
                         const V r = at(x) - at(y);
-                        const V g = at(slope) * r;
-                        at.put(gx, g);
-                        at.put(gy, -g);
-                        at.put(curvature, fma(at(bend) * r, r, at(slope)));
+                        return r * r;
                     });
-            }
-            else if (curvature)
-                sums = elements<true>(loss.kernel, tile, x, y, w, gx, gy, curvature);
-            else
-                sums = elements<false>(loss.kernel, tile, x, y, w, gx, gy, curvature);
-            double total = 0;
-            for (Index i = 0; i < tile.rows(); ++i) {
-                total += scale(tile.row(i)) * sums[i];
-                if (per_sample)
-                    per_sample.put(per_sample.view(tile.row(i)), static_cast<T>(share * sums[i]));
-            }
-            return total;
-        });
+                    auto slope = tile.numbers();
+                    auto bend = tile.numbers();
+                    for (Index i = 0; i < tile.rows(); ++i) {
+                        const Rho<double> rho = loss.kernel(s[i]);
+                        const double steep = rho.first == infinity ? 0 : 2 * rho.first;
+                        sums[i] = rho.value;
+                        slope[i] = static_cast<T>(scale(tile.row(i)) * steep);
+                        bend[i] = static_cast<T>(
+                            rho.second > 0 ? scale(tile.row(i)) * 4 * rho.second : 0);
+                    }
+                    if (writes)
+                        tile.each([=](auto at) {
+                            const V r = at(x) - at(y);
+                            const V g = at(slope) * r;
+                            at.put(gx, g);
+                            at.put(gy, -g);
+                            at.put(curvature, fma(at(bend) * r, r, at(slope)));
+                        });
+                }
+                else if (curvature)
+                    sums = elements<true>(loss.kernel, tile, x, y, w, gx, gy, curvature);
+                else
+                    sums = elements<false>(loss.kernel, tile, x, y, w, gx, gy, curvature);
+                double total = 0;
+                for (Index i = 0; i < tile.rows(); ++i) {
+                    total += scale(tile.row(i)) * sums[i];
+                    if (per_sample)
+                        per_sample.put(per_sample.view(tile.row(i)),
+                                       static_cast<T>(share * sums[i]));
+                }
+                return total;
+            });
     }
 };
 
@@ -166,15 +173,15 @@ double RobustLoss<Kernel>::operator()(const X& x, const Y& y, const Rest&... res
     border.same_shape("y", ys, "x", xs);
     const Index n = xs.rows();
     const Index d = xs.cols();
-    const auto weights = border.optional_vector("sample_weights", named<SampleWeights>(rest...), n,
-                                                "as x has rows");
+    const auto weights =
+        border.optional_vector("sample_weights", named<SampleWeights>(rest...), n, "as x has rows");
     const auto gx = border.gradient("x", xs, positional<0>(rest...));
     const auto gy = border.gradient("y", ys, positional<1>(rest...));
     const auto each = border.template named_into<1>("per_sample", named<PerSample>(rest...), {n});
     const auto h = border.template named_into<2>("curvature", named<Curvature>(rest...), {n, d});
     return border.finish(temper::kernel::RobustLoss<T, Kernel>::run(
-        *this, xs, ys, row_scale(reduction, n, weights, form == Form::element ? d : 1), gx, gy, each,
-        h));
+        *this, xs, ys, row_scale(reduction, n, weights, form == Form::element ? d : 1), gx, gy,
+        each, h));
 }
 
 } // namespace temper::inline TEMPER_ABI

@@ -51,7 +51,8 @@ template <class Z, class Y, class... Rest>
 double SigmoidFocalLoss::operator()(const Z& z, const Y& targets, const Rest&... rest) const
 {
     if constexpr (!is_labels<Y> && !is_probabilities<Y>)
-        static_assert(is_labels<Y>, "temper: targets come second, as labels(y) or probabilities(t)");
+        static_assert(is_labels<Y>,
+                      "temper: targets come second, as labels(y) or probabilities(t)");
     else {
         accept<is_labels<Y> ? 1 : 2, SampleWeights, PerSample, Curvature>(rest...);
         using T = KernelScalarOf<Z>;
@@ -74,8 +75,8 @@ double SigmoidFocalLoss::operator()(const Z& z, const Y& targets, const Rest&...
             ts = border.probabilities("targets", targets);
             border.same_shape("targets", ts, "logits", zs);
         }
-        const auto weights = border.optional_vector(
-            "sample_weights", named<SampleWeights>(rest...), n, "as logits has rows");
+        const auto weights = border.optional_vector("sample_weights", named<SampleWeights>(rest...),
+                                                    n, "as logits has rows");
         const auto gz = border.gradient("logits", zs, positional<0>(rest...));
         const auto gt = border.gradient("targets", zs, positional<1>(rest...));
         const auto each =

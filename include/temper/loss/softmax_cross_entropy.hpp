@@ -51,8 +51,9 @@ struct SoftmaxCrossEntropy {
     };
     static double hard(MatrixView<const T> z, const ClassTargets<T>& y, double smoothing,
                        RowScale<T> scale, const Outputs& out);
-    static double soft(MatrixView<const T> z, MatrixView<const T> y, VectorView<const T> class_weights,
-                       double smoothing, RowScale<T> scale, const Outputs& out);
+    static double soft(MatrixView<const T> z, MatrixView<const T> y,
+                       VectorView<const T> class_weights, double smoothing, RowScale<T> scale,
+                       const Outputs& out);
 };
 } // namespace kernel
 
@@ -60,7 +61,8 @@ template <class Z, class Y, class... Rest>
 double SoftmaxCrossEntropy::operator()(const Z& z, const Y& targets, const Rest&... rest) const
 {
     if constexpr (!is_labels<Y> && !is_probabilities<Y>)
-        static_assert(is_labels<Y>, "temper: targets come second, as labels(y) or probabilities(p)");
+        static_assert(is_labels<Y>,
+                      "temper: targets come second, as labels(y) or probabilities(p)");
     else {
         accept<is_labels<Y> ? 1 : 2, SampleWeights, ClassWeights, PerSample, Curvature>(rest...);
         using T = KernelScalarOf<Z>;
@@ -70,8 +72,8 @@ double SoftmaxCrossEntropy::operator()(const Z& z, const Y& targets, const Rest&
         const auto zs = border.samples("logits", z);
         const Index n = zs.rows();
         const Index k = zs.cols();
-        const auto weights = border.optional_vector(
-            "sample_weights", named<SampleWeights>(rest...), n, "as logits has rows");
+        const auto weights = border.optional_vector("sample_weights", named<SampleWeights>(rest...),
+                                                    n, "as logits has rows");
         const auto of_classes = border.optional_vector(
             "class_weights", named<ClassWeights>(rest...), k, "as logits has columns");
         typename kernel::SoftmaxCrossEntropy<T>::Outputs out;
@@ -85,13 +87,12 @@ double SoftmaxCrossEntropy::operator()(const Z& z, const Y& targets, const Rest&
                 border.template named_into<2>("curvature", named<Curvature>(rest...), {n, k});
         };
         if constexpr (is_labels<Y>) {
-            const ClassTargets<T> y{border.labels("labels", targets, n, k, ignore_index), of_classes,
-                                    ignore_index};
+            const ClassTargets<T> y{border.labels("labels", targets, n, k, ignore_index),
+                                    of_classes, ignore_index.has_value()};
             announce_outputs();
-            const auto scale = y.plain()
-                                   ? row_scale(reduction, n, weights)
-                                   : row_scale(reduction, n, weights, 1,
-                                               [&](Index i) { return y.weight(i); });
+            const auto scale = y.plain() ? row_scale(reduction, n, weights)
+                                         : row_scale(reduction, n, weights, 1,
+                                                     [&](Index i) { return y.weight(i); });
             return border.finish(
                 kernel::SoftmaxCrossEntropy<T>::hard(zs, y, label_smoothing, scale, out));
         }
@@ -122,7 +123,8 @@ double kernel::SoftmaxCrossEntropy<T>::hard(MatrixView<const T> z, const ClassTa
     const double spread = smoothing / static_cast<double>(k);
     double spread_sum = smoothing;
     if (smoothing > 0 && c.data != nullptr)
-        spread_sum = spread * simd::row_sum(k, std::array{simd::source(c)}, [](auto u) { return u; });
+        spread_sum =
+            spread * simd::row_sum(k, std::array{simd::source(c)}, [](auto u) { return u; });
     const auto spread_of = [=](auto at) {
         using V = simd::Pack<T>;
         return c.data == nullptr ? V(spread) : V(spread) * at(c);
@@ -139,7 +141,7 @@ double kernel::SoftmaxCrossEntropy<T>::hard(MatrixView<const T> z, const ClassTa
             });
 
         double total = 0;
-        auto of_p = tile.numbers();     // the gradient is of_p_i e_ij - of_spread_i spread_j,
+        auto of_p = tile.numbers(); // the gradient is of_p_i e_ij - of_spread_i spread_j,
         auto of_spread = tile.numbers();
         auto of_h = tile.numbers();     // the curvature of_h_i e_ij (sum_i - e_ij)
         auto of_label = tile.numbers(); // once the label's e_ij is this
@@ -158,8 +160,9 @@ double kernel::SoftmaxCrossEntropy<T>::hard(MatrixView<const T> z, const ClassTa
                 of_p[i] = static_cast<T>(w * all * inverse);
                 of_spread[i] = static_cast<T>(w);
                 of_h[i] = static_cast<T>(w * all * inverse * inverse);
-                of_label[i] = all == 0 ? T(0)
-                                       : static_cast<T>((spread_sum * s.one[i] - hard * s.others[i]) / all);
+                of_label[i] =
+                    all == 0 ? T(0)
+                             : static_cast<T>((spread_sum * s.one[i] - hard * s.others[i]) / all);
                 total += w * loss;
             }
             if (out.per_sample)
@@ -200,49 +203,50 @@ double kernel::SoftmaxCrossEntropy<T>::soft(MatrixView<const T> z, MatrixView<co
         return of_class(at) * fma(V(1 - smoothing), at(y), V(spread));
     };
 
-    return simd::sum_tiles<T>(simd::operands(z, y, out.gz, out.gy, out.curvature), 1, [&](const auto& tile) {
-        const auto s = simd::softmax(tile, z, tile.scratch(0));
-        const auto mass = tile.sum(target);
-        const auto below = tile.sum([=](auto at) {
-            const V t = target(at);
-            return select(t == V(0), t, t * (at(s.largest) - at(z)));
+    return simd::sum_tiles<T>(
+        simd::operands(z, y, out.gz, out.gy, out.curvature), 1, [&](const auto& tile) {
+            const auto s = simd::softmax(tile, z, tile.scratch(0));
+            const auto mass = tile.sum(target);
+            const auto below = tile.sum([=](auto at) {
+                const V t = target(at);
+                return select(t == V(0), t, t * (at(s.largest) - at(z)));
+            });
+            double total = 0;
+            auto of_p = tile.numbers();
+            auto of_target = tile.numbers();
+            auto of_h = tile.numbers();
+            auto log_sum = tile.numbers();
+            for (Index i = 0; i < tile.rows(); ++i) {
+                const Index row = tile.row(i);
+                const double w = scale(row);
+                const auto sum = static_cast<double>(s.sum[i]);
+                const double logarithm = std::log(sum);
+                const double loss = k == 0 ? 0 : mass[i] * logarithm + below[i];
+                of_p[i] = static_cast<T>(w * mass[i] / sum);
+                of_target[i] = static_cast<T>(w);
+                of_h[i] = static_cast<T>(w * mass[i] / (sum * sum));
+                log_sum[i] = static_cast<T>(logarithm);
+                total += w * loss;
+                if (out.per_sample)
+                    out.per_sample.put(out.per_sample.view(row), static_cast<T>(loss));
+            }
+            if (out.gz)
+                tile.each([=](auto at) {
+                    at.put(out.gz, at(of_p) * at(s.e) - at(of_target) * target(at));
+                });
+            if (out.gy)
+                tile.each([=](auto at) {
+                    const V c = V(1 - smoothing) * of_class(at);
+                    const V surprise = at(log_sum) + (at(s.largest) - at(z));
+                    at.put(out.gy, at(of_target) * select(c == V(0), c, c * surprise));
+                });
+            if (out.curvature)
+                tile.each([=](auto at) {
+                    const V e = at(s.e);
+                    at.put(out.curvature, at(of_h) * e * max(at(s.sum) - e, V(0)));
+                });
+            return total;
         });
-        double total = 0;
-        auto of_p = tile.numbers();
-        auto of_target = tile.numbers();
-        auto of_h = tile.numbers();
-        auto log_sum = tile.numbers();
-        for (Index i = 0; i < tile.rows(); ++i) {
-            const Index row = tile.row(i);
-            const double w = scale(row);
-            const auto sum = static_cast<double>(s.sum[i]);
-            const double logarithm = std::log(sum);
-            const double loss = k == 0 ? 0 : mass[i] * logarithm + below[i];
-            of_p[i] = static_cast<T>(w * mass[i] / sum);
-            of_target[i] = static_cast<T>(w);
-            of_h[i] = static_cast<T>(w * mass[i] / (sum * sum));
-            log_sum[i] = static_cast<T>(logarithm);
-            total += w * loss;
-            if (out.per_sample)
-                out.per_sample.put(out.per_sample.view(row), static_cast<T>(loss));
-        }
-        if (out.gz)
-            tile.each([=](auto at) {
-                at.put(out.gz, at(of_p) * at(s.e) - at(of_target) * target(at));
-            });
-        if (out.gy)
-            tile.each([=](auto at) {
-                const V c = V(1 - smoothing) * of_class(at);
-                const V surprise = at(log_sum) + (at(s.largest) - at(z));
-                at.put(out.gy, at(of_target) * select(c == V(0), c, c * surprise));
-            });
-        if (out.curvature)
-            tile.each([=](auto at) {
-                const V e = at(s.e);
-                at.put(out.curvature, at(of_h) * e * max(at(s.sum) - e, V(0)));
-            });
-        return total;
-    });
 }
 
 TEMPER_INSTANTIATE(kernel::SoftmaxCrossEntropy);

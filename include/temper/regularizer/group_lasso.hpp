@@ -162,8 +162,8 @@ void kernel::GroupLasso<T>::prox(const GroupLayout& groups, double l1, MatrixVie
 }
 
 template <class T>
-void kernel::GroupLasso<T>::project(const GroupLayout& groups, MatrixView<const T> w,
-                                    double radius, const Destination<T, 2>& out)
+void kernel::GroupLasso<T>::project(const GroupLayout& groups, MatrixView<const T> w, double radius,
+                                    const Destination<T, 2>& out)
 {
     Workspace::Frame frame;
     const auto n = static_cast<std::size_t>(groups.count);

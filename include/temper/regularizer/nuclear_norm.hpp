@@ -85,8 +85,8 @@ Index NuclearNorm::prox(const W& w, double step, const Rest&... rest) const
     border.require(step >= 0, "step", step, "non-negative");
     const auto v = border.matrix("w", w);
     const auto out = border.stored_gradient("w", v, positional<0>(rest...), InPlace::allowed);
-    const auto s = border.template named_into<1>(
-        "singular_values", named<SingularValues>(rest...), {(std::min)(v.rows(), v.cols())});
+    const auto s = border.template named_into<1>("singular_values", named<SingularValues>(rest...),
+                                                 {(std::min)(v.rows(), v.cols())});
     const Index rank = kernel::NuclearNorm<T>::prox(v, step, out, s);
     border.finish();
     return rank;
@@ -194,8 +194,8 @@ double kernel::NuclearNorm<T>::value(double rank_tolerance, MatrixView<const T> 
 }
 
 template <class T>
-Index kernel::NuclearNorm<T>::prox(MatrixView<const T> w, double step,
-                                   const Destination<T, 2>& out, const Destination<T, 1>& s)
+Index kernel::NuclearNorm<T>::prox(MatrixView<const T> w, double step, const Destination<T, 2>& out,
+                                   const Destination<T, 1>& s)
 {
     Workspace::Frame frame;
     detail::Spectrum<T> spectrum(frame, w);

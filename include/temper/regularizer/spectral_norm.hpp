@@ -122,8 +122,7 @@ double SpectralNorm::operator()(const State<T>& state, const W& w, const Rest&..
     Border<T> border(name);
     const auto m = weights(border, w, state);
     const auto gw = border.stored_gradient("w", m, positional<0>(rest...));
-    return border.finish(
-        kernel::SpectralNorm<T>::value(m, view(state.u), view(state.v), gw));
+    return border.finish(kernel::SpectralNorm<T>::value(m, view(state.u), view(state.v), gw));
 }
 
 template <class T, class W, class D>
@@ -239,18 +238,17 @@ double kernel::SpectralNorm<T>::value(MatrixView<const T> w, VectorView<const T>
 }
 
 template <class T>
-void kernel::SpectralNorm<T>::forward(double epsilon, MatrixView<const T> w,
-                                      VectorView<const T> u, VectorView<const T> v,
-                                      const Destination<T, 2>& y)
+void kernel::SpectralNorm<T>::forward(double epsilon, MatrixView<const T> w, VectorView<const T> u,
+                                      VectorView<const T> v, const Destination<T, 2>& y)
 {
     const double sigma = detail::bilinear(u, w, v);
     detail::divide(w, sigma <= epsilon ? 1 : sigma, y);
 }
 
 template <class T>
-void kernel::SpectralNorm<T>::pullback(double epsilon, MatrixView<const T> w,
-                                       VectorView<const T> u, VectorView<const T> v,
-                                       MatrixView<const T> gy, const Destination<T, 2>& gw)
+void kernel::SpectralNorm<T>::pullback(double epsilon, MatrixView<const T> w, VectorView<const T> u,
+                                       VectorView<const T> v, MatrixView<const T> gy,
+                                       const Destination<T, 2>& gw)
 {
     if (!gw)
         return;

@@ -115,12 +115,11 @@ void kernel::SquaredL2<T>::project(const AnyView<const T>& w, double radius,
     const T largest = simd::map_max(simd::in(w), [](auto x) { return abs(x); });
     if (!(largest > 0) || radius == 0)
         return scale(w, largest > 0 ? 0 : 1, out);
-    const double squares =
-        simd::map_sum(simd::in(w), simd::none<T>(), [largest](auto x) {
-            using V = decltype(x);
-            const V u = x / V(largest);
-            return u * u;
-        });
+    const double squares = simd::map_sum(simd::in(w), simd::none<T>(), [largest](auto x) {
+        using V = decltype(x);
+        const V u = x / V(largest);
+        return u * u;
+    });
     const double length = static_cast<double>(largest) * std::sqrt(squares);
     const double limit = std::sqrt(2 * radius);
     scale(w, length > limit ? limit / length : 1, out);

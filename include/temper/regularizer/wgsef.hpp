@@ -226,9 +226,7 @@ void kernel::Wgsef<T>::hard_projection(const GroupLayout& groups, Index k, Matri
         std::fill(m.begin(), m.end(), 1.0);
     (void)simd::each_group(
         w, groups, out, simd::Plain{},
-        [&](Index g, double) {
-            return simd::GroupTerm{0, m[static_cast<std::size_t>(g)]};
-        },
+        [&](Index g, double) { return simd::GroupTerm{0, m[static_cast<std::size_t>(g)]}; },
         simd::Scaled{});
 }
 

@@ -100,8 +100,7 @@ void kernel::ColumnStandardize<T>::pullback(const temper::ColumnStandardize& how
                                             const Destination<T, 2>& gx)
 {
     if (gx)
-        simd::pull_standardized(simd::ColumnScaling{how.epsilon,
-                                                    how.variance == Variance::unbiased,
+        simd::pull_standardized(simd::ColumnScaling{how.epsilon, how.variance == Variance::unbiased,
                                                     how.placement == EpsilonPlacement::inside},
                                 x, gy, gx);
 }

@@ -40,9 +40,9 @@ struct CosineAlignment {
 namespace kernel {
 template <class T>
 struct CosineAlignment {
-    static double run(CosineForm form, double epsilon, MatrixView<const T> x,
-                      MatrixView<const T> t, RowScale<T> scale, const Destination<T, 2>& gx,
-                      const Destination<T, 2>& gt, const Destination<T, 1>& per_sample);
+    static double run(CosineForm form, double epsilon, MatrixView<const T> x, MatrixView<const T> t,
+                      RowScale<T> scale, const Destination<T, 2>& gx, const Destination<T, 2>& gt,
+                      const Destination<T, 1>& per_sample);
 };
 } // namespace kernel
 
@@ -57,8 +57,8 @@ double CosineAlignment::operator()(const X& x, const Y& t, const Rest&... rest) 
     const auto ts = border.samples("t", t);
     border.same_shape("t", ts, "x", xs);
     const Index n = xs.rows();
-    const auto weights = border.optional_vector("sample_weights", named<SampleWeights>(rest...), n,
-                                                "as x has rows");
+    const auto weights =
+        border.optional_vector("sample_weights", named<SampleWeights>(rest...), n, "as x has rows");
     const auto gx = border.gradient("x", xs, positional<0>(rest...));
     const auto gt = border.gradient("t", ts, positional<1>(rest...));
     const auto each = border.template named_into<1>("per_sample", named<PerSample>(rest...), {n});

@@ -100,8 +100,8 @@ void kernel::CosineSimilarity<T>::pullback(MatrixView<const T> a, MatrixView<con
     Workspace::Frame frame;
     const simd::UnitRows<T> u(frame, a, epsilon);
     const simd::UnitRows<T> v(frame, b, epsilon);
-    const auto gradient = [&](const simd::UnitRows<T>& of, MatrixView<const T> g, const simd::UnitRows<T>& other,
-                              const Destination<T, 2>& to) {
+    const auto gradient = [&](const simd::UnitRows<T>& of, MatrixView<const T> g,
+                              const simd::UnitRows<T>& other, const Destination<T, 2>& to) {
         if (!to)
             return;
         Workspace::Frame inner;

@@ -56,11 +56,9 @@ double FeatureMseProjected::operator()(const X& student, const W& weight, const 
     const auto gx = border.gradient("student", x, positional<0>(rest...));
     const auto gw = border.stored_gradient("weight", w, positional<1>(rest...));
     const auto gb = border.gradient("bias", b, positional<2>(rest...));
-    const double factor =
-        entry_scale(mean_over, t.cols()) *
-        row_scale<T>(reduction_of(mean_over), t.rows(), {}).factor;
-    return border.finish(
-        kernel::FeatureMseProjected<T>::run(factor, x, w, b, t, gx, gw, gb));
+    const double factor = entry_scale(mean_over, t.cols()) *
+                          row_scale<T>(reduction_of(mean_over), t.rows(), {}).factor;
+    return border.finish(kernel::FeatureMseProjected<T>::run(factor, x, w, b, t, gx, gw, gb));
 }
 
 } // namespace temper::inline TEMPER_ABI
@@ -81,17 +79,18 @@ double kernel::FeatureMseProjected<T>::run(double factor, MatrixView<const T> x,
     const MatrixView<T> e = frame.matrix_like(t);
     linalg::product(e, 1, x, w.transposed(), 0);
     const Destination<T, 2> onto{e, 1, Mode::overwrite};
-    const double value = factor * simd::sum_tiles<T>(simd::operands(e, t), 0, [&](const auto& tile) {
-        const auto squares = tile.sum([=, before = MatrixView<const T>(e)](auto at) {
-            const auto u = (at(before) + at(b)) - at(t);
-            at.put(onto, u);
-            return u * u;
+    const double value =
+        factor * simd::sum_tiles<T>(simd::operands(e, t), 0, [&](const auto& tile) {
+            const auto squares = tile.sum([=, before = MatrixView<const T>(e)](auto at) {
+                const auto u = (at(before) + at(b)) - at(t);
+                at.put(onto, u);
+                return u * u;
+            });
+            double total = 0;
+            for (Index i = 0; i < tile.rows(); ++i)
+                total += squares[i];
+            return total;
         });
-        double total = 0;
-        for (Index i = 0; i < tile.rows(); ++i)
-            total += squares[i];
-        return total;
-    });
     if (gx)
         linalg::product(gx.view, 2 * factor * gx.scale, e, w, gx.adds() ? 1 : 0);
     if (gw)

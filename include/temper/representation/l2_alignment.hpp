@@ -53,8 +53,8 @@ namespace kernel {
 template <class T>
 struct L2Alignment {
     static double plain(MatrixView<const T> x, MatrixView<const T> t, double per_entry,
-                        RowScale<T> scale, const Destination<T, 2>& gx,
-                        const Destination<T, 2>& gt, const Destination<T, 1>& per_sample);
+                        RowScale<T> scale, const Destination<T, 2>& gx, const Destination<T, 2>& gt,
+                        const Destination<T, 1>& per_sample);
     static double directions(MatrixView<const T> x, MatrixView<const T> t, double epsilon,
                              double per_entry, RowScale<T> scale, const Destination<T, 2>& gx,
                              const Destination<T, 2>& gt, const Destination<T, 1>& per_sample);
@@ -72,17 +72,17 @@ double L2Alignment::operator()(const X& x, const Y& t, const Rest&... rest) cons
     const auto ts = border.samples("t", t);
     border.same_shape("t", ts, "x", xs);
     const Index n = xs.rows();
-    const auto weights = border.optional_vector("sample_weights", named<SampleWeights>(rest...), n,
-                                                "as x has rows");
+    const auto weights =
+        border.optional_vector("sample_weights", named<SampleWeights>(rest...), n, "as x has rows");
     const auto gx = border.gradient("x", xs, positional<0>(rest...));
     const auto gt = border.gradient("t", ts, positional<1>(rest...));
     const auto each = border.template named_into<1>("per_sample", named<PerSample>(rest...), {n});
     const auto scale = row_scale(reduction_of(mean_over), n, weights);
     const double per_entry = entry_scale(mean_over, xs.cols());
     using Kernel = kernel::L2Alignment<T>;
-    return border.finish(
-        directions ? Kernel::directions(xs, ts, epsilon, per_entry, scale, gx, gt, each)
-                   : Kernel::plain(xs, ts, per_entry, scale, gx, gt, each));
+    return border.finish(directions
+                             ? Kernel::directions(xs, ts, epsilon, per_entry, scale, gx, gt, each)
+                             : Kernel::plain(xs, ts, per_entry, scale, gx, gt, each));
 }
 
 } // namespace temper::inline TEMPER_ABI

@@ -30,8 +30,8 @@ namespace temper::inline TEMPER_ABI {
 
 /// What trepa.through(encoder) wants.
 template <class E, class T>
-concept FrameEncoder = requires(E& encoder, const AnyView<const T>& x, const MatrixView<const T>& gy,
-                                const Into<T>& to) {
+concept FrameEncoder = requires(E& encoder, const AnyView<const T>& x,
+                                const MatrixView<const T>& gy, const Into<T>& to) {
     { encoder.features() } -> std::convertible_to<Index>;
     encoder.forward(x, to);
     encoder.pullback(x, gy, to);
@@ -155,13 +155,12 @@ double TrepaThrough<E>::operator()(const X& frames, const Y& target_frames,
 namespace temper::inline TEMPER_ABI {
 
 template <class T>
-double kernel::Trepa<T>::run(const temper::Trepa& how, MatrixView<const T> x,
-                             MatrixView<const T> t, const Destination<T, 2>& gx,
-                             const Destination<T, 2>& gt)
+double kernel::Trepa<T>::run(const temper::Trepa& how, MatrixView<const T> x, MatrixView<const T> t,
+                             const Destination<T, 2>& gx, const Destination<T, 2>& gt)
 {
-    return L2Alignment<T>::directions(
-        x, t, how.epsilon, entry_scale(how.mean_over, x.cols()),
-        row_scale<T>(reduction_of(how.mean_over), x.rows(), {}), gx, gt, {});
+    return L2Alignment<T>::directions(x, t, how.epsilon, entry_scale(how.mean_over, x.cols()),
+                                      row_scale<T>(reduction_of(how.mean_over), x.rows(), {}), gx,
+                                      gt, {});
 }
 
 template <class T>

@@ -38,11 +38,10 @@ namespace detail {
 
 template <class T, std::size_t P, std::size_t I, std::size_t O, class F>
 [[gnu::always_inline]] inline auto apply(const F& f, const std::array<Pack<T>, P>& p,
-                                         const std::array<Pack<T>, I>& x,
-                                         std::array<Pack<T>, O>& y)
+                                         const std::array<Pack<T>, I>& x, std::array<Pack<T>, O>& y)
 {
     return [&]<std::size_t... a, std::size_t... i, std::size_t... o>(
-        std::index_sequence<a...>, std::index_sequence<i...>, std::index_sequence<o...>) {
+               std::index_sequence<a...>, std::index_sequence<i...>, std::index_sequence<o...>) {
         return f(p[a]..., x[i]..., y[o]...);
     }(std::make_index_sequence<P>{}, std::make_index_sequence<I>{}, std::make_index_sequence<O>{});
 }
@@ -173,10 +172,10 @@ void column_dots(MatrixView<const T> a, MatrixView<const T> b, double* dots)
     parallel_for(strips.count(), a.size(), [&](Index strip) {
         const Index begin = strips.begin(strip);
         const Index width = strips.end(strip) - begin;
-        column_sum(std::array<const T*, 0>{},
-                   std::array{a.block(0, begin, a.rows(), width),
-                              b.block(0, begin, a.rows(), width)},
-                   dots + begin, [](auto u, auto v) { return u * v; });
+        column_sum(
+            std::array<const T*, 0>{},
+            std::array{a.block(0, begin, a.rows(), width), b.block(0, begin, a.rows(), width)},
+            dots + begin, [](auto u, auto v) { return u * v; });
     });
 }
 

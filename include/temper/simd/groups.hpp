@@ -141,33 +141,35 @@ double each_block(MatrixView<const T> w, const GroupLayout& groups, Destination<
     const Index width = turned ? groups.rows : groups.cols;
     // Strips that a cache holds, or that are wide and leave something to do for other threads.
     const Index parts = (std::max)(Index{1}, 4 / down.count());
-    const Index strip = is_long ? Index{2048} / down.size
+    const Index strip = is_long ? Index{8192} / down.size
                                 : std::clamp(w.cols() / parts / 64 * 64, Index{64}, max_strip);
     const Blocks across{w.cols(), (std::max)(width, strip / width * width)};
 
     Workspace::Frame frame;
     const Slices<double> sums(frame, w.size(), 2 * across.size);
     const Slices<T> numbers(frame, w.size(), 2 * across.size);
-    const Blocks items = row_blocks(down.count() * across.count(), down.size * across.size);
+    const Index strips = across.count(); // beside each other
+    const Blocks items = row_blocks(down.count() * strips, down.size * across.size);
     return parallel_sum(items, w.size(), [&](Index begin, Index end) {
         double* norms = sums.mine();
         T* inverse = numbers.mine();
         T* factor = inverse + across.size;
         double total = 0;
         for (Index item = begin; item < end; ++item) {
-            const Index i = item / across.count();
-            const Index j = item % across.count();
+            const Index i = item / strips;
+            const Index j = item % strips;
             const Index row = down.begin(i);
             const Index column = across.begin(j);
             const Index height = down.end(i) - row;
             const Blocks blocks{across.end(j) - column, width};
+            const Index count = blocks.count();
             const auto x = w.block(row, column, height, blocks.n);
             block_norms(x, width, norms, norms + across.size, inverse, of);
-            for (Index b = 0; b < blocks.count(); ++b) {
-                const Index beside = column / width + b;
-                const GroupTerm term = rule(turned ? beside * groups.across + i
-                                                   : i * groups.across + beside,
-                                            norms[b]);
+            const Index first = column / width;
+            for (Index b = 0; b < count; ++b) {
+                const Index beside = first + b;
+                const GroupTerm term = rule(
+                    turned ? beside * groups.across + i : i * groups.across + beside, norms[b]);
                 total += term.value;
                 std::fill(inverse + blocks.begin(b), inverse + blocks.end(b),
                           inverse_norm<T>(norms[b]));

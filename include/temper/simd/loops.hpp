@@ -120,11 +120,9 @@ template <class T, std::size_t I, std::size_t O, class F>
                                          std::array<Pack<T>, O>& y)
 {
     return [&]<std::size_t... i, std::size_t... o>(std::index_sequence<i...>,
-                                                   std::index_sequence<o...>)
-    {
+                                                   std::index_sequence<o...>) {
         return f(x[i]..., y[o]...);
-    }
-    (std::make_index_sequence<I>{}, std::make_index_sequence<O>{});
+    }(std::make_index_sequence<I>{}, std::make_index_sequence<O>{});
 }
 
 template <class T, std::size_t I, std::size_t O, class F>
@@ -151,11 +149,9 @@ typename Fold::template Total<T> run(Index n, const std::array<Source<T>, I>& in
     Total total = Fold::template identity<Total>;
     const Pack<T> identity(Fold::template identity<T>);
     const auto step = [&](auto load, auto save, Pack<T>& sum) {
-        const auto x = [&]<std::size_t... i>(std::index_sequence<i...>)
-        {
+        const auto x = [&]<std::size_t... i>(std::index_sequence<i...>) {
             return std::array<Pack<T>, I>{load(in[i])...};
-        }
-        (std::make_index_sequence<I>{});
+        }(std::make_index_sequence<I>{});
         std::array<Pack<T>, O> y{};
         if constexpr (reduces)
             sum = Fold::fold(sum, apply<T, I, O>(f, x, y));

@@ -31,8 +31,8 @@ class Pack {
     Pack() = default;
     explicit Pack(T value) : v_(value) {}
     template <class U>
-    requires(std::is_convertible_v<U, double> && !std::is_same_v<U, T>) explicit Pack(U value)
-        : v_(static_cast<T>(value))
+        requires(std::is_convertible_v<U, double> && !std::is_same_v<U, T>)
+    explicit Pack(U value) : v_(static_cast<T>(value))
     {
     }
     Pack(Native v) : v_(v) {} // NOLINT(google-explicit-constructor): the same thing
@@ -109,8 +109,10 @@ class Pack {
 
     Pack() = default;
     template <class U>
-    requires std::is_convertible_v<U, double>
-    explicit Pack(U value) : v_(static_cast<T>(value)) {}
+        requires std::is_convertible_v<U, double>
+    explicit Pack(U value) : v_(static_cast<T>(value))
+    {
+    }
 
     [[nodiscard]] static Pack load(const T* p) { return Pack(*p); }
     void store(T* p) const { *p = v_; }

@@ -23,7 +23,7 @@ struct Softmax {
 
 template <class T, Lanes lanes>
 [[nodiscard]] Softmax<T, lanes> softmax(const Tile<T, lanes>& tile, const View<const T, 2>& z,
-                                       const TileMatrix<T>& e)
+                                        const TileMatrix<T>& e)
 {
     const auto largest = tile.max([=](auto at) {
         const auto x = at(z);
@@ -54,8 +54,8 @@ struct SoftmaxOfOne {
 
 template <class T, Lanes lanes, class Which>
 [[nodiscard]] SoftmaxOfOne<T, lanes> softmax_of_one(const Tile<T, lanes>& tile,
-                                                   const View<const T, 2>& z,
-                                                   const TileMatrix<T>& e, const Which& which)
+                                                    const View<const T, 2>& z,
+                                                    const TileMatrix<T>& e, const Which& which)
 {
     SoftmaxOfOne<T, lanes> r{e, {}, {}, {}, {}, {}};
     const auto largest = r.largest = tile.max([=](auto at) {
@@ -74,7 +74,8 @@ template <class T, Lanes lanes, class Which>
                        const auto x = exp(at(e) - at(largest));
                        at.put(e, x);
                        return x;
-                   }).narrow();
+                   })
+                   .narrow();
     tile.each_row([&](auto at) {
         using V = Pack<T>;
         const V below = at(logit) - at(r.largest);

@@ -116,12 +116,12 @@ void pull_standardized(const ColumnScaling& how, MatrixView<const T> x, MatrixVi
         for (Index j = 0; j < width; ++j)
             along[begin + j] =
                 static_cast<T>(sums[j] * static_cast<double>(moments.share[begin + j]));
-        column_map(std::array<const T*, 5>{o, m, q, mean_gy + begin, along + begin}, both,
-                   std::array{columns_of(gx, begin, width)},
-                   [](auto origin, auto mean, auto inverse, auto mean_g, auto a, auto u, auto g,
-                      auto& v) {
-                       v = ((g - mean_g) - ((u - origin) - mean) * inverse * a) * inverse;
-                   });
+        column_map(
+            std::array<const T*, 5>{o, m, q, mean_gy + begin, along + begin}, both,
+            std::array{columns_of(gx, begin, width)},
+            [](auto origin, auto mean, auto inverse, auto mean_g, auto a, auto u, auto g, auto& v) {
+                v = ((g - mean_g) - ((u - origin) - mean) * inverse * a) * inverse;
+            });
     });
 }
 

@@ -123,7 +123,10 @@ class Cursor {
     {
         return dimension == (down ? 0 : 1) ? Index{1} : m.strides[dimension];
     }
-    [[nodiscard]] Index in_scratch() const { return down ? column_ * tile_rows<T> + in_tile_ : column_; }
+    [[nodiscard]] Index in_scratch() const
+    {
+        return down ? column_ * tile_rows<T> + in_tile_ : column_;
+    }
     /// Down columns, what comes next is too far away for the processor to see it coming.
     [[gnu::always_inline]] static void prefetch([[maybe_unused]] const T* p)
     {
@@ -329,7 +332,8 @@ double sum_tiles(Index n, Index d, Index scratch, const F& f)
     return parallel_sum(blocks, n * d, [&](Index begin, Index end) {
         double total = 0;
         for (Index t = begin; t < end; ++t)
-            total += f(Tile<T, lanes>(tiles.begin(t), tiles.end(t) - tiles.begin(t), d, memory.mine()));
+            total +=
+                f(Tile<T, lanes>(tiles.begin(t), tiles.end(t) - tiles.begin(t), d, memory.mine()));
         return total;
     });
 }

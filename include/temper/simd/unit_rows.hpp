@@ -47,7 +47,7 @@ struct UnitScale {
 };
 template <class T, Lanes lanes>
 [[nodiscard]] UnitScale<T, lanes> unit_scale(const Tile<T, lanes>& tile, const View<const T, 2>& x,
-                                            double epsilon)
+                                             double epsilon)
 {
     UnitScale<T, lanes> scale;
     const auto length = norms(tile, x);
@@ -86,9 +86,7 @@ struct UnitRows {
             auto factor = tile.numbers();
             for (Index i = 0; i < tile.rows(); ++i)
                 factor[i] = backward[tile.row(i)];
-            tile.each([=](auto at) {
-                at.put(gx, (at(p) - at(unit) * at(along)) * at(factor));
-            });
+            tile.each([=](auto at) { at.put(gx, (at(p) - at(unit) * at(along)) * at(factor)); });
             return 0.0;
         });
     }
@@ -107,7 +105,7 @@ struct UnitPairs {
 };
 template <class T, Lanes lanes>
 [[nodiscard]] UnitPairs<T, lanes> unit_pairs(const Tile<T, lanes>& tile, const View<const T, 2>& x,
-                                            const View<const T, 2>& y, double epsilon)
+                                             const View<const T, 2>& y, double epsilon)
 {
     UnitPairs<T, lanes> p;
     p.a = unit_scale(tile, x, epsilon);
@@ -141,8 +139,8 @@ template <class T, Lanes lanes>
 template <class T, Lanes lanes>
 void pull_unit_pairs(const Tile<T, lanes>& tile, const View<const T, 2>& x,
                      const View<const T, 2>& y, const UnitPairs<T, lanes>& p,
-                     const PerRow<T, lanes>& factor,
-                     const Destination<T, 2>& gx, const Destination<T, 2>& gy)
+                     const PerRow<T, lanes>& factor, const Destination<T, 2>& gx,
+                     const Destination<T, 2>& gy)
 {
     if (!gx && !gy)
         return;
