@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 
 // The allocation functions of glibc, each with a counter in front. Definitions in the program go before
-// those of shared libraries, whose own calls (operator new's, the OpenMP runtime's) arrive here too.
+// those of shared libraries, whose own calls, as operator new's, arrive here too.
 
 #include "support/allocations.hpp"
 

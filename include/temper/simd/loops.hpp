@@ -133,9 +133,10 @@ inline constexpr bool returns =
 
 inline constexpr Index chunk = 1024;
 
+/// Sources and sinks are copies, so that stores are seen to leave them alone.
 template <class Fold, class T, std::size_t I, std::size_t O, class F>
-typename Fold::template Total<T> run(Index n, const std::array<Source<T>, I>& in,
-                                     const std::array<Sink<T>, O>& out, const F& f)
+typename Fold::template Total<T> run(Index n, std::array<Source<T>, I> in,
+                                     std::array<Sink<T>, O> out, const F& f)
 {
     constexpr bool reduces = returns<T, I, O, F>;
     constexpr Index width = Pack<T>::size;
