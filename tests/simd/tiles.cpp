@@ -94,8 +94,8 @@ std::string check(Index n, Index d, Layout in, Layout out, Mode mode)
             if (largest[at] != most)
                 return "maximum of row " + std::to_string(i);
             for (Index j = 0; j < d; ++j) {
-                const double put = 3 * (static_cast<double>(x(i, j)) + want) +
-                                   (mode == Mode::add ? 1 : 0);
+                const double put =
+                    3 * (static_cast<double>(x(i, j)) + want) + (mode == Mode::add ? 1 : 0);
                 if (!(std::fabs(static_cast<double>(y(i, j)) - put) <= 3 * tolerance * scale))
                     return "entry " + std::to_string(i) + ", " + std::to_string(j);
             }
@@ -206,7 +206,8 @@ TEST_CASE("softmax of logits that are not finite")
     const std::vector<double> z{-infinity, 0, 0, -infinity, -infinity, -infinity, 0, infinity, 0};
     std::vector<double> p(9);
     std::vector<double> l(3);
-    simd::softmax_rows<double>(view(z.data(), {3, 3}), {view(p.data(), {3, 3}), 1, Mode::overwrite});
+    simd::softmax_rows<double>(view(z.data(), {3, 3}),
+                               {view(p.data(), {3, 3}), 1, Mode::overwrite});
     simd::log_sum_exp_rows<double>(view(z.data(), {3, 3}), {view(l), 1, Mode::overwrite});
     CHECK(p[0] == 0);
     CHECK(p[1] == 0.5);
