@@ -20,9 +20,8 @@ void add_all(Index n)
     });
     add<T>("adamw", "eigen", size, [=] {
         using Vector = Eigen::Vector<T, Eigen::Dynamic>;
-        const Vector w = matrix<T>(n, 1, 1);
-        const Vector g = matrix<T>(n, 1, 2);
-        return [w, g, m = Vector(Vector::Zero(n)), v = Vector(Vector::Zero(n)), t = 0]() mutable {
+        return [w = Vector(matrix<T>(n, 1, 1)), g = Vector(matrix<T>(n, 1, 2)),
+                m = Vector(Vector::Zero(n)), v = Vector(Vector::Zero(n)), t = 0]() mutable {
             ++t;
             const T root = T(1) / std::sqrt(T(1) - std::pow(T(0.999), static_cast<T>(t)));
             const T rate = T(1e-3) / (T(1) - std::pow(T(0.9), static_cast<T>(t)));
@@ -34,9 +33,10 @@ void add_all(Index n)
     });
 #ifdef TEMPER_BENCH_XTENSOR
     add<T>("adamw", "xtensor", size, [=] {
+        using Array = xt::xtensor<T, 2>;
         const auto g = array<T>(n, 1, 2);
-        const xt::xtensor<T, 2> zero = xt::zeros_like(g);
-        return [w = array<T>(n, 1, 1), g, m = zero, v = zero, t = 0]() mutable {
+        return [w = array<T>(n, 1, 1), g, m = Array(xt::zeros_like(g)),
+                v = Array(xt::zeros_like(g)), t = 0]() mutable {
             ++t;
             const T root = T(1) / std::sqrt(T(1) - std::pow(T(0.999), static_cast<T>(t)));
             const T rate = T(1e-3) / (T(1) - std::pow(T(0.9), static_cast<T>(t)));

@@ -19,7 +19,7 @@ void add_all(Index n, Index k)
 }
 
 const bool added = [] {
-    for (const auto [n, k] : {std::pair{4096, 10}, {256, 1000}, {64, 32000}}) {
+    for (const auto& [n, k] : {std::pair{4096, 10}, {256, 1000}, {64, 32000}}) {
         add_all<float>(n, k);
         add_all<double>(n, k);
     }

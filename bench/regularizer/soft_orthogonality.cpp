@@ -33,7 +33,7 @@ void add_all(Index m, Index n)
 }
 
 const bool added = [] {
-    for (const auto [m, n] : {std::pair{256, 2048}, {2048, 256}}) {
+    for (const auto& [m, n] : {std::pair{256, 2048}, {2048, 256}}) {
         add_all<float>(m, n);
         add_all<double>(m, n);
     }
