@@ -40,6 +40,7 @@
 #include <temper/linalg/polar.hpp>
 #include <temper/linalg/product.hpp>
 #include <temper/linalg/svd.hpp>
+#include <temper/linalg/tile_product.hpp>
 #include <temper/loss/focal_loss.hpp>
 #include <temper/loss/label_smoothing.hpp>
 #include <temper/loss/mean_squared_error.hpp>
