@@ -96,7 +96,7 @@ single)
     [ -d eigen/Eigen ] || fail "Eigen was not found"
     for loops in -DTEMPER_NO_SIMD -DTEMPER_SIMD_WHERE_XSIMD_IS; do
         for unit in main unit; do
-            $compiler -std=c++20 -Wno-psabi $loops -Iheader -isystem eigen -MD -MF $unit.d \
+            $compiler -std=c++20 $loops -Iheader -isystem eigen -MD -MF $unit.d \
                 -c "$here/single/$unit.cpp" -o $unit.o
         done
         $compiler main.o unit.o -o single
