@@ -8,6 +8,8 @@
 //   temper_torch                 20 epochs
 //   temper_torch --epochs 2      ends with 1 where the losses differ by more than --tolerance
 
+#include <temper/adapt/torch.hpp> // first: see there
+
 #include <torch/torch.h>
 
 #include <algorithm>
@@ -20,7 +22,6 @@
 
 #include <CLI/CLI.hpp>
 
-#include <temper/adapt/torch.hpp>
 #include <temper/core/random.hpp>
 #include <temper/gradient/sgd.hpp>
 #include <temper/loss/softmax_cross_entropy.hpp>

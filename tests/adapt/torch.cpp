@@ -3,12 +3,13 @@
 // Tensors as views, and components as functions that libtorch differentiates: value and gradients of
 // components beside the same formula written in libtorch's own operations.
 
+#include <temper/adapt/torch.hpp> // first: see there
+
 #include <torch/torch.h>
 #undef CHECK // libtorch's logging has one, too
 
 #include "support/catch.hpp"
 
-#include <temper/adapt/torch.hpp>
 #include <temper/augment/mixup.hpp>
 #include <temper/core/random.hpp>
 #include <temper/gradient/adamw.hpp>

@@ -10,8 +10,12 @@
 // A view is a window on the tensor's own numbers, of any strides. The tensor must have the scalar type that
 // is said and stand on the CPU; host_copy(z) copies one that stands elsewhere. Throws Error otherwise: for
 // undefined, sparse and lazy tensors, other devices and types, and ranks above 6.
+//
+// Clang takes libtorch 1.13's headers for C++20 only if this one is included before <torch/torch.h>.
 
 #include <temper/core/border.hpp>
+
+#include <ATen/core/ivalue.h> // before all others of libtorch
 
 #include <ATen/core/Tensor.h>
 
