@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // What the border promises of every component, on two of them.
+#include "support/allocations.hpp"
 #include "support/catch.hpp"
 
 #include <temper/core/compose.hpp>
@@ -178,6 +179,19 @@ TEST_CASE("composition", "[core]")
     CHECK(report.total() == value + L1{}(x));
     CHECK_THROWS_AS(report["fat"], RangeError);
     CHECK(report.begin()->first == "fit");
+
+    // A training loop: the names come back, in any order, and nothing is allocated for them.
+    report.clear();
+    CHECK(report.begin() == report.end());
+    CHECK_THROWS_AS(report["fit"], RangeError);
+    report.add("a name too long for the string itself", 1);
+    report.clear();
+    const AllocationCounter counter;
+    report.add("a name too long for the string itself", 2);
+    report.add("a name too long for the string itself", 3);
+    CHECK(counter.count() == 0);
+    CHECK(report.size() == 1);
+    CHECK(report.total() == 5);
 }
 
 TEST_CASE("finite_checked finds what was not finite", "[core]")
