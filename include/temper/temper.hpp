@@ -51,8 +51,11 @@
 #include <temper/linalg/product.hpp>
 #include <temper/linalg/svd.hpp>
 #include <temper/linalg/tile_product.hpp>
+#include <temper/loss/adaptive_label_distributionally_robust_loss.hpp>
 #include <temper/loss/focal_loss.hpp>
+#include <temper/loss/label_distributionally_robust_loss.hpp>
 #include <temper/loss/label_smoothing.hpp>
+#include <temper/loss/logit_normalisation.hpp>
 #include <temper/loss/mean_squared_error.hpp>
 #include <temper/loss/mixup_cross_entropy.hpp>
 #include <temper/loss/robust_kernels.hpp>

@@ -161,6 +161,11 @@ struct InColumns {
         return component(detail::pass_turned(arguments)...);
     }
     template <class... A>
+    decltype(auto) observe(A&&... arguments) const
+    {
+        return component.observe(detail::pass_turned(arguments)...);
+    }
+    template <class... A>
     decltype(auto) forward(A&&... arguments) const
     {
         return component.forward(detail::pass_turned(arguments)...);
