@@ -158,23 +158,28 @@ struct Probe {
     }
 };
 
-/// A map, y = factor x, whose plan says whether it is still held by somebody.
+/// A map, y = factor x, whose plan says whether it is still held by somebody. It takes an argument by name:
+/// a stage is called with every result, as an all-reduce would be.
 struct Multiply {
     static constexpr std::string_view name = "Multiply";
     struct Plan {
         std::shared_ptr<double> factor;
     };
-    template <class X, class Y>
-    void apply(const Plan& plan, const X& x, const Y& y) const
+    template <class F>
+    struct Stage {
+        F f;
+    };
+    template <class X, class Y, class... Named>
+    void apply(const Plan& plan, const X& x, const Y& y, const Named&... named) const
     {
         for (temper::Index i = 0; i < x.size(); ++i)
             y.view.data[i] = static_cast<typename X::Scalar>(*plan.factor) * x.data[i];
+        (named.f(y.view.data, x.size()), ...);
     }
-    template <class G, class D>
-    void pullback(const Plan& plan, const G& gy, const D& gx) const
+    template <class G, class D, class... Named>
+    void pullback(const Plan& plan, const G& gy, const D& gx, const Named&... named) const
     {
-        for (temper::Index i = 0; i < gy.size(); ++i)
-            gx.view.data[i] = static_cast<typename G::Scalar>(*plan.factor) * gy.data[i];
+        apply(plan, gy, gx, named...);
     }
 };
 
@@ -670,6 +675,19 @@ TEST_CASE("torch: a graph that is gone holds nothing")
         CHECK(gradients(y, {x})[0][1].item<double>() == 2.5 * 3 * 2);
     }
     CHECK(plan.factor.use_count() == 1);
+}
+
+TEST_CASE("torch: what is said by name stands behind the destinations of a map, too")
+{
+    int calls = 0;
+    const auto count = [&calls](const auto*, temper::Index n) { calls += static_cast<int>(n); };
+    const Tensor x = torch::ones({2}, torch::kDouble).requires_grad_();
+    const Tensor y = torch_function(Multiply{})
+                         .apply(Multiply::Plan{std::make_shared<double>(3)}, x,
+                                Multiply::Stage<decltype(count)>{count});
+    CHECK(calls == 2);
+    CHECK(gradients(y, {x})[0][1].item<double>() == 7.5);
+    CHECK(calls == 4);
 }
 
 TEST_CASE("torch: libtorch notices when what a map needs for backward was overwritten")

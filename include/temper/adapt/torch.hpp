@@ -65,6 +65,25 @@ inline constexpr bool holds_integers =
     std::same_as<A, Labels<SeenTensor>> || std::same_as<A, GroupIds<SeenTensor>>;
 template <class A>
 inline constexpr bool has_gradient = is_tensor<A> || std::same_as<A, Probabilities<SeenTensor>>;
+template <class A>
+inline constexpr bool is_input =
+    is_tensor<A> || is_labels<A> || is_probabilities<A> || ViewLike<A> ||
+    std::same_as<A, HeldFixed<SeenTensor>> || std::is_arithmetic_v<A>;
+
+/// How many of these arguments come before the destinations: all but what is said by name at the end.
+template <class... A>
+constexpr std::size_t inputs_among()
+{
+    std::size_t n = 0;
+    std::size_t i = 0;
+    ((++i, n = is_input<A> ? i : n), ...);
+    return n;
+}
+template <std::size_t from, class Tuple, std::size_t... k>
+auto slice(const Tuple& t, std::index_sequence<k...>)
+{
+    return std::tuple<std::tuple_element_t<from + k, Tuple>...>(std::get<from + k>(t)...);
+}
 
 /// The tensor of an argument, of a type that components take; of no entries where the argument has none.
 template <class A>
@@ -140,7 +159,7 @@ struct Passing {
         else // its shape is looked at all the same
             return std::tuple(Into<T>{view<T>(tensors[i]), 1, Mode::discard});
     }
-    /// call(arguments, destinations), both of them tuples
+    /// call(inputs, destinations, what is said by name), all of them tuples
     template <class F, class... A>
     auto operator()(const F& call, const A&... a) const
     {
@@ -148,8 +167,11 @@ struct Passing {
             !(is_destination<A> || ...),
             "temper: a call on tensors has no destinations; the gradients are autograd's");
         return [&]<std::size_t... i>(std::index_sequence<i...>) {
-            const std::tuple<decltype(argument(a, i))...> in(argument(a, i)...);
-            return call(in, std::tuple_cat(destination<A>(i)...));
+            constexpr std::size_t n = inputs_among<A...>();
+            const std::tuple<decltype(argument(a, i))...> all(argument(a, i)...);
+            return call(slice<0>(all, std::make_index_sequence<n>()),
+                        std::tuple_cat(destination<A>(i)...),
+                        slice<n>(all, std::make_index_sequence<sizeof...(A) - n>()));
         }(std::index_sequence_for<A...>());
     }
 };
@@ -231,8 +253,8 @@ struct TorchFunction {
         return with_scalar<A...>(tensors, [&]<class T>(std::type_identity<T>) {
             const auto gradients =
                 at::GradMode::is_enabled() ? gradients_of(tensors) : Tensors(sizeof...(A));
-            const auto run = [&](const auto& in, const auto& to) {
-                return std::apply(component, std::tuple_cat(in, to));
+            const auto run = [&](const auto&... parts) {
+                return std::apply(component, std::tuple_cat(parts...));
             };
             const double value = Passing<T>{C::name, tensors, gradients}(run, arguments...);
             const at::Tensor output = at::scalar_tensor(value, torch_type<T>);
@@ -272,7 +294,7 @@ struct TorchFunction {
         const Tensors tensors{tensor_of(arguments)...};
         return with_scalar<A...>(tensors, [&]<class T>(std::type_identity<T>) {
             at::Tensor y;
-            const auto run = [&](const auto& in, const auto&) {
+            const auto run = [&](const auto& in, const auto&, const auto& named) {
                 const at::Tensor& like = first_floating(tensors);
                 y = shape ? at::empty(*shape, like.options()) : at::empty_like(like);
                 const auto call = [&](const auto&... a) {
@@ -281,7 +303,7 @@ struct TorchFunction {
                     else
                         component.forward(a...);
                 };
-                std::apply(call, std::tuple_cat(in, std::tuple(into(view<T>(y)))));
+                std::apply(call, std::tuple_cat(in, std::tuple(into(view<T>(y))), named));
             };
             Passing<T>{C::name, tensors, Tensors(sizeof...(A))}(run, arguments...);
 
@@ -289,13 +311,13 @@ struct TorchFunction {
             const TorchNode::Back back = [c = component, kept](const Tensors& saved,
                                                                const at::Tensor& incoming) {
                 const Tensors gradients = gradients_of(saved);
-                const auto pull = [&](const auto& in, const auto& to) {
+                const auto pull = [&](const auto& in, const auto& to, const auto& named) {
                     const auto call = [&](const auto&... a) { c.pullback(a...); };
                     const auto gy = std::tuple(view<const T>(incoming));
                     if constexpr (has_plan) // the rest of `in` is not asked for
-                        std::apply(call, std::tuple_cat(std::tie(std::get<0>(in)), gy, to));
+                        std::apply(call, std::tuple_cat(std::tie(std::get<0>(in)), gy, to, named));
                     else
-                        std::apply(call, std::tuple_cat(in, gy, to));
+                        std::apply(call, std::tuple_cat(in, gy, to, named));
                 };
                 const Passing<T> passing{C::name, saved, gradients};
                 std::apply([&](const A&... a) { passing(pull, a...); }, kept);
