@@ -26,8 +26,10 @@
 #define TEMPER_NO_EXCEPTIONS 1
 #endif
 
-#if !defined(TEMPER_NO_SIMD) && !__has_include(<xsimd/xsimd.hpp>)
+#ifndef TEMPER_NO_SIMD // in two steps: a header that is only asked for is listed as a dependency
+#if !__has_include(<xsimd/xsimd.hpp>)
 #define TEMPER_NO_SIMD 1
+#endif
 #endif
 
 #if defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512BW__) && defined(__AVX512VL__)
