@@ -9,6 +9,8 @@
 //   xtensor   what a user of xtensor writes by hand (no matrix products: xtensor itself has none)
 //   torch     libtorch, forward and backward
 //   torch_function   temper as a function of libtorch's graph, forward and backward
+//
+// The component `limit` is the machine itself (limits.cpp): what the work of the others is measured by.
 
 #include <temper/core/random.hpp>
 
@@ -48,20 +50,31 @@ template <class T>
     return std::to_string(n) + "x" + std::to_string(d);
 }
 
+/// What no implementation of a step can do without. From this and the limits of the machine follows the
+/// time that a step cannot be faster than.
+struct Work {
+    double entries = 0; ///< numbers that cross memory: every input read, every output written, once
+    double flops = 0;   ///< operations of matrix products (n m k products of sums are 2 n m k)
+    double exps = 0;    ///< exponentials and logarithms
+};
+
 /// `make()` gives a step, a callable that does the work once; it is made when the benchmark runs.
 template <class T, class Make>
 void add(const std::string& component, const std::string& implementation, const std::string& shape,
-         const Make& make)
+         const Make& make, const Work& work = {})
 {
     const std::string type = std::is_same_v<T, float> ? "f32" : "f64";
     const std::string name = component + "/" + implementation + "/" + type + "/" + shape;
-    benchmark::RegisterBenchmark(name.c_str(), [make](benchmark::State& state) {
+    benchmark::RegisterBenchmark(name.c_str(), [make, work](benchmark::State& state) {
         auto step = make();
         step(); // scratch is taken, threads are awake
         for ([[maybe_unused]] auto _ : state) {
             step();
             benchmark::ClobberMemory();
         }
+        state.counters["bytes"] = work.entries * sizeof(T);
+        state.counters["flops"] = work.flops;
+        state.counters["exps"] = work.exps;
     })->UseRealTime();
 }
 

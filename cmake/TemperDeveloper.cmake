@@ -7,10 +7,10 @@ set(TEMPER_ARCH "" CACHE STRING "Instruction set, as -march takes it (empty: the
 # Kernels and whatever links them need the same flags: linking temper_flags is how they agree.
 add_library(temper_flags INTERFACE)
 target_link_libraries(temper_flags INTERFACE temper::temper)
-target_compile_options(temper_flags INTERFACE
-    -Wall -Wextra -Wpedantic -Wconversion -Wno-sign-conversion -Wshadow
+set(temper_warnings -Wall -Wextra -Wpedantic -Wconversion -Wno-sign-conversion -Wshadow
     $<$<BOOL:${TEMPER_WERROR}>:-Werror>
 )
+target_compile_options(temper_flags INTERFACE ${temper_warnings})
 if(TEMPER_ARCH)
     target_compile_options(temper_flags INTERFACE -march=${TEMPER_ARCH})
 endif()

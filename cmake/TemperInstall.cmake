@@ -33,3 +33,11 @@ file(RELATIVE_PATH to_headers ${CMAKE_INSTALL_PREFIX} ${CMAKE_INSTALL_FULL_INCLU
 string(REGEX REPLACE "/$" "" to_prefix ${to_prefix})
 configure_file(${PROJECT_SOURCE_DIR}/cmake/temper.pc.in ${PROJECT_BINARY_DIR}/temper.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/temper.pc DESTINATION ${pkgconfig_dir})
+
+# ---- temper::compiled, where it was built: this part belongs to one architecture ---------------------
+if(TARGET temper_compiled)
+    install(TARGETS temper_compiled EXPORT temperCompiledTargets
+        ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
+    )
+    install(EXPORT temperCompiledTargets NAMESPACE temper:: DESTINATION ${package_dir})
+endif()

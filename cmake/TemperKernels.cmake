@@ -1,6 +1,6 @@
-# The object library of kernels. Component headers end in TEMPER_INSTANTIATE(kernel::Name): here it
-# makes the kernels for float and double; tests, snippets and examples are compiled with
-# TEMPER_COMPILED=1, see declarations only, and link these objects.
+# kernel_sources: units that hold all kernels. Component headers end in TEMPER_INSTANTIATE(kernel::Name),
+# which in these units makes the kernels for float and double. They become temper::compiled, or the
+# object library temper_kernels that tests and examples link.
 
 file(GLOB_RECURSE headers CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}/include
     ${PROJECT_SOURCE_DIR}/include/temper/*.hpp
@@ -14,9 +14,9 @@ list(REMOVE_DUPLICATES folders)
 
 # One source per folder, at most six headers each, so that sources are neither many nor slow.
 set(headers_per_source 6)
-set(sources ${PROJECT_BINARY_DIR}/kernels/version.cpp)
-temper_write(${PROJECT_BINARY_DIR}/kernels/version.cpp
-    "#define TEMPER_BUILD_KERNELS 1\n#include <temper/core/config.hpp>\n"
+set(kernel_sources ${PROJECT_BINARY_DIR}/kernels/version.cpp)
+file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/kernels/version.cpp @ONLY
+    CONTENT "#define TEMPER_BUILD_KERNELS 1\n#include <temper/core/config.hpp>\n"
 )
 foreach(folder IN LISTS folders)
     set(rest ${headers})
@@ -31,12 +31,8 @@ foreach(folder IN LISTS folders)
             endif()
         endforeach()
         set(source ${PROJECT_BINARY_DIR}/kernels/${folder}_${part}.cpp)
-        temper_write(${source} "${includes}")
-        list(APPEND sources ${source})
+        file(CONFIGURE OUTPUT ${source} CONTENT "${includes}" @ONLY)
+        list(APPEND kernel_sources ${source})
         math(EXPR part "${part} + 1")
     endwhile()
 endforeach()
-
-add_library(temper_kernels OBJECT ${sources})
-target_link_libraries(temper_kernels PUBLIC temper_flags)
-target_compile_definitions(temper_kernels PRIVATE TEMPER_COMPILED=0 INTERFACE TEMPER_COMPILED=1)

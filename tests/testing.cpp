@@ -3,7 +3,7 @@
 // temper/testing.hpp as a user meets it: a loss and a map that are right, and wrong ones.
 
 #include <temper/augment/mixup.hpp>
-#include <temper/loss/robust_loss.hpp>
+#include <temper/loss/robust_loss.kernel.hpp>
 #include <temper/testing.hpp>
 
 #include <Eigen/Core>

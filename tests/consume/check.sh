@@ -11,6 +11,7 @@
 #   copy          the headers copied, the compiler, no CMake
 #   single        tools/amalgamate: one header, the compiler, nothing beside it but Eigen
 #   vcpkg         packaging/vcpkg by vcpkg or, where it is not here, by what its functions do
+#   compiled      the developer's build installed with its library of kernels, then find_package
 #   conan         packaging/conan by Conan or, where it is not here, by what its client does
 set -eu
 way=$1 source=$2 work=$3 compiler=$4 includes=$5
@@ -104,6 +105,17 @@ single)
         ! grep -E '/include/temper/' main.d || fail "the one header includes another of temper's"
         [ $loops != -DTEMPER_NO_SIMD ] || ! grep xsimd main.d || fail "TEMPER_NO_SIMD includes xsimd"
     done
+    ;;
+compiled)
+    quietly cmake --install "$work/../.." --prefix "$work/prefix"
+    headers_of prefix/include
+    project compiled >level.txt
+    TEMPER_LEVEL=x86-64 ./consumer/consumer >masked.txt
+    echo "runs $(cat level.txt), masked $(cat masked.txt)"
+    if grep -qw avx2 /proc/cpuinfo 2>/dev/null; then
+        [ "$(cat level.txt)" != x86-64 ] || fail "the processor has AVX2, and the baseline was chosen"
+    fi
+    [ "$(cat masked.txt)" = x86-64 ] || fail "TEMPER_LEVEL=x86-64 is not obeyed"
     ;;
 vcpkg)
     if command -v vcpkg >/dev/null; then

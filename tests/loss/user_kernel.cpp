@@ -2,7 +2,7 @@
 
 // A robust kernel of a user's own, as robust_kernels.hpp says how to write one, from its check to a fit.
 
-#include <temper/loss/robust_loss.hpp>
+#include <temper/loss/robust_loss.kernel.hpp>
 
 #include <temper/core/random.hpp>
 #include <temper/testing.hpp>

@@ -11,6 +11,8 @@
 //   TEMPER_NO_SIMD        write all loops with scalars (also chosen where xsimd is not installed)
 //   TEMPER_NO_EXCEPTIONS  errors go to a handler that does not return (see error.hpp)
 //   TEMPER_COMPILED       1: kernels are declared here and linked from a library
+//   TEMPER_LIBRARY        set by the CMake target temper::compiled, whose kernels pick the instruction
+//                         set at run time
 
 #include <cstddef>
 
@@ -32,7 +34,9 @@
 #endif
 #endif
 
-#if defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512BW__) && defined(__AVX512VL__)
+#ifdef TEMPER_ABI_ISA // the library names its levels itself
+#elif defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512BW__) &&                    \
+    defined(__AVX512VL__)
 #define TEMPER_ABI_ISA avx512
 #elif defined(__AVX512F__)
 #define TEMPER_ABI_ISA avx512f
@@ -66,7 +70,9 @@
 #define TEMPER_ABI_THREADS serial
 #endif
 
-#ifdef TEMPER_NO_SIMD
+#ifdef TEMPER_LIBRARY
+#define TEMPER_ABI_LOOPS library
+#elif defined(TEMPER_NO_SIMD)
 #define TEMPER_ABI_LOOPS scalar
 #else
 #define TEMPER_ABI_LOOPS simd

@@ -17,6 +17,13 @@
 #include <new>
 #include <type_traits>
 
+#ifdef TEMPER_LIBRARY
+extern "C" {
+void* temper_chosen_workspace();
+void temper_choose_workspace(void* workspace);
+}
+#endif
+
 namespace temper::inline TEMPER_ABI {
 
 class Workspace {
@@ -29,8 +36,8 @@ class Workspace {
     /// The workspace that components called on this thread take scratch from.
     [[nodiscard]] static Workspace& current()
     {
-        if (chosen() != nullptr)
-            return *chosen();
+        if (Workspace* workspace = chosen())
+            return *workspace;
         thread_local Workspace own;
         return own;
     }
@@ -109,10 +116,10 @@ class Workspace {
     /// Makes the calling thread take its scratch from `workspace`.
     class Use {
       public:
-        explicit Use(Workspace& workspace) : before_(chosen()) { chosen() = &workspace; }
+        explicit Use(Workspace& workspace) : before_(chosen()) { choose(&workspace); }
         Use(const Use&) = delete;
         Use& operator=(const Use&) = delete;
-        ~Use() { chosen() = before_; }
+        ~Use() { choose(before_); }
 
       private:
         Workspace* before_;
@@ -127,11 +134,18 @@ class Workspace {
         std::size_t size = 0;
     };
 
-    static Workspace*& chosen()
+#ifdef TEMPER_LIBRARY // one for the user's units and the kernels, whatever they are compiled for
+    static Workspace* chosen() { return static_cast<Workspace*>(temper_chosen_workspace()); }
+    static void choose(Workspace* workspace) { temper_choose_workspace(workspace); }
+#else
+    static Workspace*& choice()
     {
         thread_local Workspace* workspace = nullptr;
         return workspace;
     }
+    static Workspace* chosen() { return choice(); }
+    static void choose(Workspace* workspace) { choice() = workspace; }
+#endif
 
     void* take(std::size_t bytes)
     {

@@ -24,7 +24,6 @@
 
 #include <temper/core/component.hpp>
 #include <temper/loss/robust_kernels.hpp>
-#include <temper/simd/tiles.hpp>
 
 namespace temper::inline TEMPER_ABI {
 
@@ -51,111 +50,26 @@ struct RobustLoss {
 
 namespace kernel {
 
-/// A pack through a kernel, lane by lane where the kernel takes plain numbers only.
-template <class Kernel, class V>
-[[nodiscard]] Rho<V> rho_of(const Kernel& kernel, V s)
-{
-    if constexpr (requires {
-                      { kernel(s) } -> std::same_as<Rho<V>>;
-                  })
-        return kernel(s);
-    else {
-        using T = typename V::Scalar;
-        constexpr auto size = static_cast<std::size_t>(V::size);
-        std::array<std::array<T, size>, 3> lanes;
-        s.store(lanes[0].data());
-        for (std::size_t l = 0; l < size; ++l) {
-            const Rho<double> rho = kernel(static_cast<double>(lanes[0][l]));
-            lanes[0][l] = static_cast<T>(rho.value);
-            lanes[1][l] = static_cast<T>(rho.first);
-            lanes[2][l] = static_cast<T>(rho.second);
-        }
-        return {V::load(lanes[0].data()), V::load(lanes[1].data()), V::load(lanes[2].data())};
-    }
-}
-
 template <class T, class Kernel>
 struct RobustLoss {
-    using V = simd::Pack<T>;
-    static constexpr double infinity = std::numeric_limits<double>::infinity();
-
-    template <bool curved, class Tile>
-    static auto elements(const Kernel& kernel, const Tile& tile, MatrixView<const T> x,
-                         MatrixView<const T> y, const typename Tile::Numbers& w,
-                         const Destination<T, 2>& gx, const Destination<T, 2>& gy,
-                         const Destination<T, 2>& curvature)
-    {
-        return tile.sum([=](auto at) {
-            const V r = at(x) - at(y);
-            const V s = r * r;
-            const Rho<V> rho = rho_of(kernel, s);
-            const V steep = select(rho.first == V(infinity), V(0), V(2) * rho.first);
-            const V g = at(w) * (steep * r);
-            at.put(gx, g);
-            at.put(gy, -g);
-            if constexpr (curved) {
-                const V bend = select(rho.second > V(0), V(4) * s * rho.second, V(0));
-                at.put(curvature, at(w) * (steep + bend));
-            }
-            return rho.value;
-        });
-    }
-
     static double run(const temper::RobustLoss<Kernel>& loss, MatrixView<const T> x,
                       MatrixView<const T> y, RowScale<T> scale, const Destination<T, 2>& gx,
                       const Destination<T, 2>& gy, const Destination<T, 1>& per_sample,
-                      const Destination<T, 2>& curvature)
-    {
-        const bool whole = loss.form == Form::sample;
-        const bool writes = gx || gy || curvature;
-        const double share = !whole && loss.reduction == Reduction::mean && x.cols() > 0
-                                 ? 1 / static_cast<double>(x.cols())
-                                 : 1;
-        return simd::sum_tiles<T>(
-            simd::operands(x, y, gx, gy, curvature), 0, [&](const auto& tile) {
-                auto w = tile.numbers();
-                for (Index i = 0; i < tile.rows(); ++i)
-                    w[i] = static_cast<T>(scale(tile.row(i)));
-                auto sums = tile.totals();
-                if (whole) {
-                    const auto s = tile.sum([=](auto at) {
-                        const V r = at(x) - at(y);
-                        return r * r;
-                    });
-                    auto slope = tile.numbers();
-                    auto bend = tile.numbers();
-                    for (Index i = 0; i < tile.rows(); ++i) {
-                        const Rho<double> rho = loss.kernel(s[i]);
-                        const double steep = rho.first == infinity ? 0 : 2 * rho.first;
-                        sums[i] = rho.value;
-                        slope[i] = static_cast<T>(scale(tile.row(i)) * steep);
-                        bend[i] = static_cast<T>(
-                            rho.second > 0 ? scale(tile.row(i)) * 4 * rho.second : 0);
-                    }
-                    if (writes)
-                        tile.each([=](auto at) {
-                            const V r = at(x) - at(y);
-                            const V g = at(slope) * r;
-                            at.put(gx, g);
-                            at.put(gy, -g);
-                            at.put(curvature, fma(at(bend) * r, r, at(slope)));
-                        });
-                }
-                else if (curvature)
-                    sums = elements<true>(loss.kernel, tile, x, y, w, gx, gy, curvature);
-                else
-                    sums = elements<false>(loss.kernel, tile, x, y, w, gx, gy, curvature);
-                double total = 0;
-                for (Index i = 0; i < tile.rows(); ++i) {
-                    total += scale(tile.row(i)) * sums[i];
-                    if (per_sample)
-                        per_sample.put(per_sample.view(tile.row(i)),
-                                       static_cast<T>(share * sums[i]));
-                }
-                return total;
-            });
-    }
+                      const Destination<T, 2>& curvature);
 };
+
+/// Complete where robust_loss.kernel.hpp is included.
+template <class T, class Kernel>
+struct RobustElements;
+
+template <class Kernel, class... Kernels>
+inline constexpr bool is_one_of = (std::is_same_v<Kernel, Kernels> || ...);
+
+/// Kernels that the compiled library has.
+template <class Kernel>
+inline constexpr bool is_compiled =
+    is_one_of<Kernel, L2Residual, HalfL2Residual, L1Residual, Charbonnier, PseudoHuber,
+              PseudoHuberScaled, Cauchy, Huber, SmoothL1, Welsch, GemanMcClure, Barron>;
 
 } // namespace kernel
 
@@ -165,6 +79,11 @@ double RobustLoss<Kernel>::operator()(const X& x, const Y& y, const Rest&... res
 {
     accept<2, SampleWeights, PerSample, Curvature>(rest...);
     using T = KernelScalarOf<X, Y>;
+    static_assert(
+        !TEMPER_COMPILED || temper::kernel::is_compiled<Kernel> ||
+            requires { sizeof(temper::kernel::RobustElements<T, Kernel>); },
+        "temper: a robust kernel of your own is compiled with your program: include "
+        "<temper/loss/robust_loss.kernel.hpp>");
     Border<T> border(name);
     if constexpr (requires { kernel.check(name); })
         kernel.check(name);
@@ -185,3 +104,7 @@ double RobustLoss<Kernel>::operator()(const X& x, const Y& y, const Rest&... res
 }
 
 } // namespace temper::inline TEMPER_ABI
+
+#if !TEMPER_COMPILED
+#include <temper/loss/robust_loss.kernel.hpp>
+#endif

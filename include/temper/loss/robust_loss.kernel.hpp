@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// The kernel of RobustLoss, for robust kernels that temper does not know. robust_loss.hpp includes it;
+// where kernels are linked from the compiled library, a user with a robust kernel of their own does.
+
+#include <temper/loss/robust_loss.hpp>
+#include <temper/simd/tiles.hpp>
+
+namespace temper::inline TEMPER_ABI {
+
+namespace kernel {
+
+/// A pack through a kernel, lane by lane where the kernel takes plain numbers only.
+template <class Kernel, class V>
+[[nodiscard]] Rho<V> rho_of(const Kernel& kernel, V s)
+{
+    if constexpr (requires {
+                      { kernel(s) } -> std::same_as<Rho<V>>;
+                  })
+        return kernel(s);
+    else {
+        using T = typename V::Scalar;
+        constexpr auto size = static_cast<std::size_t>(V::size);
+        std::array<std::array<T, size>, 3> lanes;
+        s.store(lanes[0].data());
+        for (std::size_t l = 0; l < size; ++l) {
+            const Rho<double> rho = kernel(static_cast<double>(lanes[0][l]));
+            lanes[0][l] = static_cast<T>(rho.value);
+            lanes[1][l] = static_cast<T>(rho.first);
+            lanes[2][l] = static_cast<T>(rho.second);
+        }
+        return {V::load(lanes[0].data()), V::load(lanes[1].data()), V::load(lanes[2].data())};
+    }
+}
+
+template <class T, class Kernel>
+struct RobustElements {
+    using V = simd::Pack<T>;
+    static constexpr double infinity = std::numeric_limits<double>::infinity();
+
+    template <bool curved, class Tile>
+    static auto run(const Kernel& kernel, const Tile& tile, MatrixView<const T> x,
+                    MatrixView<const T> y, const typename Tile::Numbers& w,
+                    const Destination<T, 2>& gx, const Destination<T, 2>& gy,
+                    const Destination<T, 2>& curvature)
+    {
+        return tile.sum([=](auto at) {
+            const V r = at(x) - at(y);
+            const V s = r * r;
+            const Rho<V> rho = rho_of(kernel, s);
+            const V steep = select(rho.first == V(infinity), V(0), V(2) * rho.first);
+            const V g = at(w) * (steep * r);
+            at.put(gx, g);
+            at.put(gy, -g);
+            if constexpr (curved) {
+                const V bend = select(rho.second > V(0), V(4) * s * rho.second, V(0));
+                at.put(curvature, at(w) * (steep + bend));
+            }
+            return rho.value;
+        });
+    }
+};
+
+template <class T, class Kernel>
+double RobustLoss<T, Kernel>::run(const temper::RobustLoss<Kernel>& loss, MatrixView<const T> x,
+                                  MatrixView<const T> y, RowScale<T> scale,
+                                  const Destination<T, 2>& gx, const Destination<T, 2>& gy,
+                                  const Destination<T, 1>& per_sample,
+                                  const Destination<T, 2>& curvature)
+{
+    using V = simd::Pack<T>;
+    using Elements = RobustElements<T, Kernel>;
+    const bool whole = loss.form == Form::sample;
+    const bool writes = gx || gy || curvature;
+    const double share = !whole && loss.reduction == Reduction::mean && x.cols() > 0
+                             ? 1 / static_cast<double>(x.cols())
+                             : 1;
+    return simd::sum_tiles<T>(simd::operands(x, y, gx, gy, curvature), 0, [&](const auto& tile) {
+        auto w = tile.numbers();
+        for (Index i = 0; i < tile.rows(); ++i)
+            w[i] = static_cast<T>(scale(tile.row(i)));
+        auto sums = tile.totals();
+        if (whole) {
+            const auto s = tile.sum([=](auto at) {
+                const V r = at(x) - at(y);
+                return r * r;
+            });
+            auto slope = tile.numbers();
+            auto bend = tile.numbers();
+            for (Index i = 0; i < tile.rows(); ++i) {
+                const Rho<double> rho = loss.kernel(s[i]);
+                const double steep = rho.first == Elements::infinity ? 0 : 2 * rho.first;
+                sums[i] = rho.value;
+                slope[i] = static_cast<T>(scale(tile.row(i)) * steep);
+                bend[i] = static_cast<T>(rho.second > 0 ? scale(tile.row(i)) * 4 * rho.second : 0);
+            }
+            if (writes)
+                tile.each([=](auto at) {
+                    const V r = at(x) - at(y);
+                    const V g = at(slope) * r;
+                    at.put(gx, g);
+                    at.put(gy, -g);
+                    at.put(curvature, fma(at(bend) * r, r, at(slope)));
+                });
+        }
+        else if (curvature)
+            sums = Elements::template run<true>(loss.kernel, tile, x, y, w, gx, gy, curvature);
+        else
+            sums = Elements::template run<false>(loss.kernel, tile, x, y, w, gx, gy, curvature);
+        double total = 0;
+        for (Index i = 0; i < tile.rows(); ++i) {
+            total += scale(tile.row(i)) * sums[i];
+            if (per_sample)
+                per_sample.put(per_sample.view(tile.row(i)), static_cast<T>(share * sums[i]));
+        }
+        return total;
+    });
+}
+
+} // namespace kernel
+
+#ifdef TEMPER_BUILD_KERNELS
+template struct kernel::RobustLoss<float, L2Residual>;
+template struct kernel::RobustLoss<double, L2Residual>;
+template struct kernel::RobustLoss<float, HalfL2Residual>;
+template struct kernel::RobustLoss<double, HalfL2Residual>;
+template struct kernel::RobustLoss<float, L1Residual>;
+template struct kernel::RobustLoss<double, L1Residual>;
+template struct kernel::RobustLoss<float, Charbonnier>;
+template struct kernel::RobustLoss<double, Charbonnier>;
+template struct kernel::RobustLoss<float, PseudoHuber>;
+template struct kernel::RobustLoss<double, PseudoHuber>;
+template struct kernel::RobustLoss<float, PseudoHuberScaled>;
+template struct kernel::RobustLoss<double, PseudoHuberScaled>;
+template struct kernel::RobustLoss<float, Cauchy>;
+template struct kernel::RobustLoss<double, Cauchy>;
+template struct kernel::RobustLoss<float, Huber>;
+template struct kernel::RobustLoss<double, Huber>;
+template struct kernel::RobustLoss<float, SmoothL1>;
+template struct kernel::RobustLoss<double, SmoothL1>;
+template struct kernel::RobustLoss<float, Welsch>;
+template struct kernel::RobustLoss<double, Welsch>;
+template struct kernel::RobustLoss<float, GemanMcClure>;
+template struct kernel::RobustLoss<double, GemanMcClure>;
+template struct kernel::RobustLoss<float, Barron>;
+template struct kernel::RobustLoss<double, Barron>;
+#endif
+
+} // namespace temper::inline TEMPER_ABI
