@@ -217,10 +217,15 @@ concept MdspanOwner = requires(O& o) {
     std::remove_cvref_t<O>::rank();
 };
 
+/// Armadillo's and dlib's matrices are ranges, too, but no vectors: what they are, their adapters say.
+template <class O>
+concept RangeWithRows = std::ranges::contiguous_range<O> &&
+                        (requires(O& o) { o.n_rows; } || requires(O& o) { o.nr(); });
+
 template <class O>
 concept ContiguousOwner =
     std::ranges::contiguous_range<O> && std::ranges::sized_range<O> && !XtensorShaped<O> &&
-    !EigenShaped<O> && std::is_arithmetic_v<std::ranges::range_value_t<O>> &&
+    !EigenShaped<O> && !RangeWithRows<O> && std::is_arithmetic_v<std::ranges::range_value_t<O>> &&
     !std::is_same_v<std::ranges::range_value_t<O>, char>;
 
 template <class O>
@@ -261,8 +266,9 @@ concept ViewLike = is_view<std::remove_cvref_t<O>> || detail::SpecialOwner<O> ||
 
 /// Expressions that would have to be evaluated first.
 template <class O>
-concept LazyExpression = !ViewLike<O> && (detail::EigenShaped<O> || detail::XtensorShaped<O> ||
-                                          requires(O& o) { o.eval(); });
+concept LazyExpression =
+    !ViewLike<O> && !detail::RangeWithRows<O> &&
+    (detail::EigenShaped<O> || detail::XtensorShaped<O> || requires(O& o) { o.eval(); });
 
 /// The rank of a view of O if the type tells it, else any_rank. An Eigen type that is a vector at
 /// compile time has rank 1.
@@ -302,7 +308,8 @@ template <class O>
     }
     else if constexpr (!ViewLike<O>) {
         static_assert(ViewLike<O>, "temper: no view of this type; it must show data, extents and "
-                                   "strides (or specialise temper::Owner)");
+                                   "strides (or specialise temper::Owner, as temper/adapt/ does "
+                                   "for other libraries)");
     }
     else if constexpr (is_view<Bare>)
         return Bare(owner);
