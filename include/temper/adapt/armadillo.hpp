@@ -45,36 +45,37 @@ template <int R>
 struct ArmaOwner {
     static constexpr int rank = R;
 
+    /// Armadillo's parts refer to a const matrix, whatever they were made of; whether they may be written
+    /// to is said by their own constness.
     template <class O>
     static auto view(O& owner)
     {
-        if constexpr (requires { owner.aux_slice1; })
-            return window(owner, owner.m, {owner.aux_row1, owner.aux_col1, owner.aux_slice1});
-        else if constexpr (requires { owner.aux_col1; })
-            return window(owner, owner.m, {owner.aux_row1, owner.aux_col1});
-        else
-            return window(owner, owner, {});
+        using S = typename O::elem_type;
+        constexpr bool is_part = requires { owner.aux_col1; };
+        const auto& all = [&]() -> const auto& {
+            if constexpr (is_part)
+                return owner.m;
+            else
+                return owner;
+        }();
+        View<std::conditional_t<std::is_const_v<O>, const S, S>, R> v{
+            const_cast<S*>(all.memptr()), {}, {1, index(all.n_rows)}};
+        v.extents[0] = index(owner.n_rows);
+        v.extents[1] = index(owner.n_cols);
+        if constexpr (R == 3) {
+            v.extents[2] = index(owner.n_slices);
+            v.strides[2] = v.strides[1] * index(all.n_cols);
+        }
+        if constexpr (is_part) {
+            v.data += index(owner.aux_row1) + index(owner.aux_col1) * v.strides[1];
+            if constexpr (R == 3)
+                v.data += index(owner.aux_slice1) * v.strides[2];
+        }
+        return with_usable_strides(v, R);
     }
 
   private:
-    /// The extents of the owner on the numbers of m, from `first` on. Armadillo's parts refer to a const
-    /// matrix, whatever they were made of; whether they may be written to is said by their own constness.
-    template <class O, class M>
-    static auto window(O& owner, const M& m, const std::array<arma::uword, R>& first)
-    {
-        using S = typename O::elem_type;
-        View<std::conditional_t<std::is_const_v<O>, const S, S>, R> v{
-            const_cast<S*>(m.memptr()), {}, {1, static_cast<Index>(m.n_rows)}};
-        v.extents[0] = static_cast<Index>(owner.n_rows);
-        v.extents[1] = static_cast<Index>(owner.n_cols);
-        if constexpr (R == 3) {
-            v.strides[2] = v.strides[1] * static_cast<Index>(m.n_cols);
-            v.extents[2] = static_cast<Index>(owner.n_slices);
-        }
-        for (std::size_t i = 0; i < R; ++i)
-            v.data += static_cast<Index>(first[i]) * v.strides[i];
-        return with_usable_strides(v, R);
-    }
+    static Index index(arma::uword i) { return static_cast<Index>(i); }
 };
 
 } // namespace detail

@@ -32,24 +32,20 @@
 
 #include <optional>
 
-namespace temper::inline TEMPER_ABI {
-
-namespace detail {
-
-struct DlibTensor {
+template <std::derived_from<dlib::tensor> O>
+struct temper::Owner<O> {
     static constexpr int rank = 4;
-    template <class O>
-    static auto view(O& t)
+    template <class Tensor>
+    static auto view(Tensor& t)
     {
         return temper::view(t.host(), {t.num_samples(), t.k(), t.nr(), t.nc()});
     }
 };
-
-template <class Layout>
-struct DlibMatrix {
+template <class T, long R, long C, class Memory, class Layout>
+struct temper::Owner<dlib::matrix<T, R, C, Memory, Layout>> {
     static constexpr int rank = 2;
-    template <class O>
-    static auto view(O& m)
+    template <class Matrix>
+    static auto view(Matrix& m)
     {
         auto* const data = m.size() == 0 ? nullptr : &m(0, 0);
         if constexpr (std::is_same_v<Layout, dlib::row_major_layout>)
@@ -59,7 +55,7 @@ struct DlibMatrix {
     }
 };
 
-} // namespace detail
+namespace temper::inline TEMPER_ABI {
 
 /// A row for each sample, of a tensor or an alias of one.
 template <class O>
@@ -199,8 +195,3 @@ template <class L, class SUBNET, class Label = dlib::no_label_type>
 using loss_temper = dlib::add_loss_layer<loss_temper_<L, Label>, SUBNET>;
 
 } // namespace temper::inline TEMPER_ABI
-
-template <std::derived_from<dlib::tensor> O>
-struct temper::Owner<O> : temper::detail::DlibTensor {};
-template <class T, long R, long C, class Memory, class Layout>
-struct temper::Owner<dlib::matrix<T, R, C, Memory, Layout>> : temper::detail::DlibMatrix<Layout> {};

@@ -19,7 +19,6 @@
 #include <concepts>
 #include <initializer_list>
 #include <iterator>
-#include <ranges>
 #include <type_traits>
 #include <utility>
 
@@ -217,16 +216,15 @@ concept MdspanOwner = requires(O& o) {
     std::remove_cvref_t<O>::rank();
 };
 
-/// Armadillo's and dlib's matrices are ranges, too, but no vectors: what they are, their adapters say.
+/// Said without <ranges>, which costs what all of this header does to compile.
 template <class O>
-concept RangeWithRows = std::ranges::contiguous_range<O> &&
-                        (requires(O& o) { o.n_rows; } || requires(O& o) { o.nr(); });
-
-template <class O>
-concept ContiguousOwner =
-    std::ranges::contiguous_range<O> && std::ranges::sized_range<O> && !XtensorShaped<O> &&
-    !EigenShaped<O> && !RangeWithRows<O> && std::is_arithmetic_v<std::ranges::range_value_t<O>> &&
-    !std::is_same_v<std::ranges::range_value_t<O>, char>;
+concept ContiguousOwner = !XtensorShaped<O> && !EigenShaped<O> && requires(O& o) {
+    { std::begin(o) } -> std::contiguous_iterator;
+    { *std::data(o) } -> std::same_as<std::iter_reference_t<decltype(std::begin(o))>>;
+    { std::size(o) } -> std::integral;
+    requires std::is_arithmetic_v<std::iter_value_t<decltype(std::begin(o))>>;
+    requires !std::same_as<std::iter_value_t<decltype(std::begin(o))>, char>;
+};
 
 template <class O>
 concept MatrixArray =
@@ -264,11 +262,14 @@ concept ViewLike = is_view<std::remove_cvref_t<O>> || detail::SpecialOwner<O> ||
                    detail::EigenOwner<O> || detail::XtensorOwner<O> || detail::MdspanOwner<O> ||
                    detail::ContiguousOwner<O> || detail::MatrixArray<O>;
 
-/// Expressions that would have to be evaluated first.
+/// Expressions that would have to be evaluated first. What evaluates to itself, as Armadillo's matrices do,
+/// is none: it lacks its adapter.
 template <class O>
 concept LazyExpression =
-    !ViewLike<O> && !detail::RangeWithRows<O> &&
-    (detail::EigenShaped<O> || detail::XtensorShaped<O> || requires(O& o) { o.eval(); });
+    !ViewLike<O> && (detail::EigenShaped<O> || detail::XtensorShaped<O> || requires(O& o) {
+        requires !std::derived_from<std::remove_cvref_t<O>,
+                                    std::remove_cvref_t<decltype(o.eval())>>;
+    });
 
 /// The rank of a view of O if the type tells it, else any_rank. An Eigen type that is a vector at
 /// compile time has rank 1.
@@ -373,9 +374,8 @@ template <class O>
         return View<T, 2>{&owner[0][0], {rows, cols}, {cols, 1}};
     }
     else {
-        using T = std::remove_pointer_t<decltype(std::ranges::data(owner))>;
-        return View<T, 1>{
-            std::ranges::data(owner), {static_cast<Index>(std::ranges::size(owner))}, {1}};
+        using T = std::remove_pointer_t<decltype(std::data(owner))>;
+        return View<T, 1>{std::data(owner), {static_cast<Index>(std::size(owner))}, {1}};
     }
 }
 
