@@ -69,7 +69,7 @@ int main(int argc, char** argv)
     support::TwoViews digits(TEMPER_EXAMPLE_DATA);
     const temper::Index steps = epochs * digits.per_epoch();
     const temper::Cosine rate{.from = 5e-3, .to = 0, .steps = steps};
-    const auto sparsity = temper::Linear{.from = 0, .to = 8e-3, .steps = steps} *
+    const auto sparsity = temper::Linear{.from = 0, .to = 0.4, .steps = steps / 2} *
                           temper::GroupLasso{.groups = temper::Columns{}};
 
     std::srand(1); // dlib's first weights

@@ -53,7 +53,7 @@ int main(int argc, char** argv)
     const auto classification =
         temper::torch_function(temper::SoftmaxCrossEntropy{.label_smoothing = 0.05});
     const auto redundancy = temper::torch_function(0.02 * temper::BarlowTwins{});
-    const auto sparsity = temper::Linear{.from = 0, .to = 8e-3, .steps = steps} *
+    const auto sparsity = temper::Linear{.from = 0, .to = 0.4, .steps = steps / 2} *
                           temper::GroupLasso{.groups = temper::Rows{}};
 
     const temper::Cosine rate{.from = 5e-3, .to = 0, .steps = steps};
