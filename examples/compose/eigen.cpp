@@ -92,7 +92,7 @@ int main(int argc, char** argv)
     // What is minimised.
     const temper::SoftmaxCrossEntropy classification{.label_smoothing = 0.05};
     const auto redundancy = 0.02 * temper::BarlowTwins{};
-    const auto sparsity = temper::Linear{.from = 0, .to = 8e-3, .steps = steps} *
+    const auto sparsity = temper::Linear{.from = 0, .to = 0.4, .steps = steps / 2} *
                           temper::GroupLasso{.groups = temper::Rows{}}; // row i of W is unit i
 
     // How. Numbers are places in the list: W and b of the encoder's two layers, then of the head's.

@@ -265,3 +265,11 @@ TEST_CASE("mean over nothing is 0 with a zero gradient", "[core]")
     Eigen::MatrixXd empty(0, 3);
     CHECK(mse(empty, empty) == 0);
 }
+
+TEST_CASE("empty destinations need no place for their entries", "[core]")
+{
+    Eigen::MatrixXf no_rows(0, 3), to(0, 3); // Eigen's and xtensor's strides are 0 then
+    CHECK(mse(no_rows, no_rows, into(to)) == 0);
+    Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> no_cols(3, 0), g(3, 0);
+    CHECK(mse(no_cols, no_cols, into(g)) == 0);
+}

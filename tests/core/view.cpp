@@ -33,6 +33,15 @@ struct Image {
     int width, height;
 };
 
+/// What Armadillo's matrices look like to a person who forgot the adapter: a range of all entries.
+struct MatrixAsRange {
+    int n_rows, n_cols;
+    double* data;
+    [[nodiscard]] double* begin() const { return data; }
+    [[nodiscard]] double* end() const { return data + n_rows * n_cols; }
+    [[nodiscard]] MatrixAsRange eval() const { return *this; }
+};
+
 } // namespace
 
 template <>
@@ -105,6 +114,8 @@ TEST_CASE("lazy expressions are no owners", "[core]")
     STATIC_REQUIRE(!temper::ViewLike<int>);
     STATIC_REQUIRE(!temper::ViewLike<std::string>);
     STATIC_REQUIRE(!temper::ViewLike<std::vector<std::string>>);
+    STATIC_REQUIRE(!temper::ViewLike<MatrixAsRange>); // no vector, and nothing to evaluate
+    STATIC_REQUIRE(!temper::LazyExpression<MatrixAsRange>);
     STATIC_REQUIRE(!temper::ViewLike<std::vector<bool>>);
     STATIC_REQUIRE(!temper::ViewLike<std::list<float>>);
     // A matrix of another library whose numbers happen to be iterated, or counted, in order is no vector.

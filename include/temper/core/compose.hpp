@@ -90,7 +90,7 @@ template <Component C>
 struct Scaled {
     static constexpr std::string_view name = C::name;
     double factor = 1;
-    C component{};
+    [[no_unique_address]] C component{}; // gcc 12 takes an empty one of its own for uninitialised
 
     template <class... A>
     double operator()(A&&... arguments) const

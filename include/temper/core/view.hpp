@@ -262,10 +262,14 @@ concept ViewLike = is_view<std::remove_cvref_t<O>> || detail::SpecialOwner<O> ||
                    detail::EigenOwner<O> || detail::XtensorOwner<O> || detail::MdspanOwner<O> ||
                    detail::ContiguousOwner<O> || detail::MatrixArray<O>;
 
-/// Expressions that would have to be evaluated first.
+/// Expressions that would have to be evaluated first. What evaluates to itself, as Armadillo's matrices do,
+/// is none: it lacks its adapter.
 template <class O>
-concept LazyExpression = !ViewLike<O> && (detail::EigenShaped<O> || detail::XtensorShaped<O> ||
-                                          requires(O& o) { o.eval(); });
+concept LazyExpression =
+    !ViewLike<O> && (detail::EigenShaped<O> || detail::XtensorShaped<O> || requires(O& o) {
+        requires !std::derived_from<std::remove_cvref_t<O>,
+                                    std::remove_cvref_t<decltype(o.eval())>>;
+    });
 
 /// The rank of a view of O if the type tells it, else any_rank. An Eigen type that is a vector at
 /// compile time has rank 1.
@@ -305,7 +309,8 @@ template <class O>
     }
     else if constexpr (!ViewLike<O>) {
         static_assert(ViewLike<O>, "temper: no view of this type; it must show data, extents and "
-                                   "strides (or specialise temper::Owner)");
+                                   "strides (or specialise temper::Owner, as temper/adapt/ does "
+                                   "for other libraries)");
     }
     else if constexpr (is_view<Bare>)
         return Bare(owner);
