@@ -9,6 +9,7 @@
 //   gram(k, alpha, z, beta)         k = beta k + alpha z z'    k [n,n] symmetric, z [n,d]
 //   inner(a, b)                     sum_ij a_ij b_ij, in double
 //   squared_norm(a)                 inner(a, a)
+//   Products(frame, work)           products of small matrices inside a parallel loop of the caller's
 //
 // Any strides will do; a transpose is a view. beta = 0 overwrites what it finds, NaN included, and
 // alpha = 0 reads neither factor. Outputs must not share memory with inputs; extents are the
@@ -150,11 +151,13 @@ template <class T>
 class Buffers {
   public:
     Buffers(const Tiling& tiling, Index work, Workspace::Frame& frame)
-        : rows_(tiling.rows.size), cols_((std::min)(tiling.cols.size, Index{128})),
-          panel_(tiling.panel)
+        : Buffers(tiling, tiling.is_one_tile() ? 1 : threads_for(work), frame)
     {
-        const int threads = tiling.is_one_tile() ? 1 : threads_for(work);
-        parallel_ = threads > 1;
+    }
+    Buffers(const Tiling& tiling, int threads, Workspace::Frame& frame)
+        : rows_(tiling.rows.size), cols_((std::min)(tiling.cols.size, Index{128})),
+          panel_(tiling.panel), parallel_(threads > 1)
+    {
 #ifndef EIGEN_USE_BLAS
         memory_ = frame.take<T>(size() * threads);
 #endif
@@ -185,7 +188,7 @@ class Buffers {
     Index rows_;
     Index cols_;
     Index panel_;
-    bool parallel_ = false;
+    bool parallel_;
     T* memory_ = nullptr;
 };
 
@@ -361,6 +364,34 @@ void product(MatrixView<T> c, double alpha, ConstMatrix<T> a, ConstMatrix<T> b, 
         tile_at(rows.begin(t % rows.count()), cols.begin(t / rows.count()));
     });
 }
+
+/// Products for the body of a parallel loop over `work` entries, on the thread that calls: for kernels
+/// that stream through a large matrix tile by tile. Made before the loop, whose threads share it.
+///
+///   const linalg::Products<T> products(frame, work);
+///   parallel_for(n, work, [&](Index i) { products(tile, alpha, a, b, beta); ... });
+template <class T>
+class Products {
+  public:
+    Products(Workspace::Frame& frame, Index work)
+        : buffers_(detail::Tiling(side, side, side), threads_for(work), frame)
+    {
+    }
+    /// c = beta c + alpha a b. Each of the three has dense rows or dense columns.
+    void operator()(MatrixView<T> c, double alpha, ConstMatrix<T> a, ConstMatrix<T> b,
+                    double beta) const
+    {
+        if (!detail::has_dense_columns(c))
+            return (*this)(c.transposed(), alpha, b.transposed(), a.transposed(), beta);
+        detail::scale(c, beta);
+        detail::accumulate_for(a, b)(c, static_cast<T>(alpha), a, b, buffers_);
+    }
+    /// Tiles of about this many rows and columns are worth their overhead and fit into the cache.
+    static constexpr Index side = 256;
+
+  private:
+    detail::Buffers<T> buffers_;
+};
 
 /// k = beta k + alpha z z', exactly symmetric: tiles below the diagonal are computed and mirrored.
 /// Unless beta is 0, k must be symmetric.

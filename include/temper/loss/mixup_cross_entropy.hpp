@@ -125,9 +125,9 @@ double kernel::MixupCrossEntropy<T>::run(MatrixView<const T> z, const std::int64
                 const double w = scale(row);
                 const auto sum = static_cast<double>(s.sum[i]);
                 const double log_sum = std::log(sum);
-                const double below_a = static_cast<double>(s.largest[i]) -
+                const double below_a = static_cast<double>(s.shift[i]) -
                                        static_cast<double>(z(row, static_cast<Index>(a[row])));
-                const double below_b = static_cast<double>(s.largest[i]) -
+                const double below_b = static_cast<double>(s.shift[i]) -
                                        static_cast<double>(z(row, static_cast<Index>(b[row])));
                 const double l = lambda[row];
                 const double loss = (l == 0 ? 0 : l * (log_sum + below_a)) +
