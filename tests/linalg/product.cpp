@@ -6,6 +6,7 @@
 #include <temper/linalg/product.hpp>
 
 #include <array>
+#include <deque>
 #include <vector>
 
 namespace {
@@ -296,7 +297,7 @@ TEST_CASE("products of tiles inside a loop of the caller's")
                 fill_normal(a.view, 1);
                 fill_normal(b.view, 2);
                 fill_normal(before.view, 3);
-                std::vector<Matrix<float>> results;
+                std::deque<Matrix<float>> results; // as matrices do not move
                 for (int tile = 0; tile < 5; ++tile)
                     results.emplace_back(s.m, s.n, c);
                 for (const double beta : {0.0, 0.5}) {

@@ -26,17 +26,27 @@ struct Softmax {
 
 namespace detail {
 
-/// Logits that are looked at twice. Those that are not dense in memory are kept in `copy` the first time.
-template <class T, Lanes lanes>
-struct Logits {
+/// A matrix of logits, as a formula.
+template <class T>
+struct Entries {
     View<const T, 2> z;
+    template <class At>
+    [[nodiscard, gnu::always_inline]] Pack<T> operator()(const At& at) const
+    {
+        return at(z);
+    }
+};
+
+/// Logits that are looked at twice. Those that are not dense in memory are kept in `copy` the first time.
+template <class T, Lanes lanes, class Formula = Entries<T>>
+struct Logits {
+    Formula formula;
     TileMatrix<T> copy;
-    T sharpness = 1;
 
     [[nodiscard]] PerRow<T, lanes> glance(const Tile<T, lanes>& tile) const
     {
         return tile.glance([*this](auto at) {
-            const auto x = at(z);
+            const auto x = formula(at);
             if constexpr (lanes != Lanes::along)
                 at.put(copy, x);
             return x;
@@ -44,15 +54,22 @@ struct Logits {
     }
     [[nodiscard]] PerRow<T, lanes> top(const Tile<T, lanes>& tile) const
     {
-        return tile.top([*this](auto at) { return at(z); });
+        return tile.top(formula);
     }
     template <class At>
     [[nodiscard, gnu::always_inline]] Pack<T> again(const At& at) const
     {
         if constexpr (lanes == Lanes::along)
-            return at(z);
+            return formula(at);
         else
             return at(copy);
+    }
+    [[nodiscard]] T entry(const Tile<T, lanes>& tile, Index i, Index column) const
+    {
+        if constexpr (std::is_same_v<Formula, Entries<T>>)
+            return formula.z(tile.row(i), column);
+        else
+            return tile.value(formula, i, column);
     }
     /// exp of a logit that is `below` the shift. Above it, it is cut off: enough for `failed`.
     [[nodiscard, gnu::always_inline]] static Pack<T> raised(Pack<T> below)
@@ -69,15 +86,28 @@ struct Logits {
         return failed;
     }
 };
+template <class T, Lanes lanes, class Formula>
+[[nodiscard]] Logits<T, lanes, Formula> logits_of(const Tile<T, lanes>&, const Formula& formula,
+                                                  const TileMatrix<T>& copy)
+{
+    return {formula, copy};
+}
+template <class T, Lanes lanes>
+[[nodiscard]] Logits<T, lanes> logits_of(const Tile<T, lanes>&, const View<const T, 2>& z,
+                                         const TileMatrix<T>& copy)
+{
+    return {{z}, copy};
+}
 
 } // namespace detail
 
-/// With N further sums on the way: those of the packs that more(at, logit - shift) gives.
-template <std::size_t N, class T, Lanes lanes, class More>
-[[nodiscard]] auto softmax(const Tile<T, lanes>& tile, const View<const T, 2>& z,
+/// Of logits that a formula gives, or of a matrix of them, with N further sums on the way: those of the
+/// packs that more(at, logit - shift) gives. The formula may be asked for an entry twice.
+template <std::size_t N, class T, Lanes lanes, class Formula, class More>
+[[nodiscard]] auto softmax(const Tile<T, lanes>& tile, const Formula& formula,
                            const TileMatrix<T>& e, const More& more)
 {
-    const detail::Logits<T, lanes> logits{z, e};
+    const auto logits = detail::logits_of(tile, formula, e);
     const auto sums_with = [&](const PerRow<T, lanes>& shift) {
         return tile.template sums<N + 1>([=](auto at) {
             const auto below = logits.again(at) - at(shift);
@@ -99,11 +129,11 @@ template <std::size_t N, class T, Lanes lanes, class More>
     std::copy(sums.begin() + 1, sums.end(), rest.begin());
     return std::pair{Softmax<T, lanes>{e, shift, sums[0].narrow()}, rest};
 }
-template <class T, Lanes lanes>
-[[nodiscard]] Softmax<T, lanes> softmax(const Tile<T, lanes>& tile, const View<const T, 2>& z,
+template <class T, Lanes lanes, class Formula>
+[[nodiscard]] Softmax<T, lanes> softmax(const Tile<T, lanes>& tile, const Formula& formula,
                                         const TileMatrix<T>& e)
 {
-    return softmax<0>(tile, z, e, [](auto, auto) { return std::array<Pack<T>, 0>{}; }).first;
+    return softmax<0>(tile, formula, e, [](auto, auto) { return std::array<Pack<T>, 0>{}; }).first;
 }
 
 /// Two distributions p = softmax(t / T) and q = softmax(s / T) over the same columns, and what their
@@ -129,8 +159,8 @@ softmax_pair(const Tile<T, lanes>& tile, double temperature, const View<const T,
              const TileMatrix<T>& e_t, const View<const T, 2>& s, const TileMatrix<T>& e_s)
 {
     const auto sharpness = static_cast<T>(1 / temperature);
-    const detail::Logits<T, lanes> of_t{t, e_t};
-    const detail::Logits<T, lanes> of_s{s, e_s};
+    const detail::Logits<T, lanes> of_t{{t}, e_t};
+    const detail::Logits<T, lanes> of_s{{s}, e_s};
     const auto sums_with = [&](const PerRow<T, lanes>& shift_t, const PerRow<T, lanes>& shift_s) {
         return tile.template sums<3>([=](auto at) {
             using V = Pack<T>;
@@ -168,12 +198,13 @@ struct SoftmaxOfOne {
     PerRow<T, lanes> loss;
 };
 
-template <class T, Lanes lanes, class Which>
+template <class T, Lanes lanes, class Formula, class Which>
 [[nodiscard]] SoftmaxOfOne<T, lanes> softmax_of_one(const Tile<T, lanes>& tile,
-                                                    const View<const T, 2>& z,
-                                                    const TileMatrix<T>& e, const Which& which)
+                                                    const Formula& formula, const TileMatrix<T>& e,
+                                                    const Which& which)
 {
-    const auto s = softmax(tile, z, e);
+    const auto s = softmax(tile, formula, e);
+    const auto logits = detail::logits_of(tile, formula, e);
     SoftmaxOfOne<T, lanes> r{e, s.shift, {}, {}, {}, {}};
     auto below = tile.numbers();
     bool is_next_to_1 = false;
@@ -181,7 +212,7 @@ template <class T, Lanes lanes, class Which>
         if (const Index j = which(tile.row(i)); j >= 0) {
             std::swap(r.one[i], tile.entry(e, i, j));
             r.others[i] = s.sum[i] - r.one[i];
-            below[i] = z(tile.row(i), j) - s.shift[i];
+            below[i] = logits.entry(tile, i, j) - s.shift[i];
             is_next_to_1 = is_next_to_1 || r.one[i] > r.others[i];
         }
     if (is_next_to_1)
@@ -200,7 +231,7 @@ template <class T, Lanes lanes, class Which>
         else {
             r.one[i] = r.others[i] = r.loss[i] = 0;
             r.sum[i] = 1;
-            for (Index column = 0; column < z.cols(); ++column)
+            for (Index column = 0; column < tile.columns(); ++column)
                 tile.entry(e, i, column) = 0;
         }
     return r;

@@ -189,6 +189,7 @@ class Tile {
     {
     }
     [[nodiscard]] Index rows() const { return rows_; }
+    [[nodiscard]] Index columns() const { return columns_; }
     /// The matrix's row that is row i of the tile.
     [[nodiscard]] Index row(Index i) const { return first_ + i; }
 
@@ -223,6 +224,18 @@ class Tile {
     [[nodiscard]] static Index scratch_size(Index columns)
     {
         return columns * (lanes == Lanes::along ? rows_for(columns) : tile_rows<T, lanes>);
+    }
+
+    /// What f(at) is for one entry.
+    template <class F>
+    [[nodiscard]] T value(const F& f, Index i, Index column) const
+    {
+        const Index lane = lanes == Lanes::along ? 0 : i % V::size;
+        const Index live =
+            lanes == Lanes::along ? Index{1} : (std::min)(V::size, rows_ - (i - lane));
+        T each[static_cast<std::size_t>(V::size)];
+        f(Cursor<T, lanes>(first_, i - lane, column, live)).store(each);
+        return each[lane];
     }
 
     /// f(at) everywhere.
