@@ -260,33 +260,49 @@ const Register distillation_kl(
 
 // ---- mixup cross-entropy -----------------------------------------------------------------------------
 
-const Register mixup_cross_entropy(
-    {"mixup_cross_entropy"},
-    [](const Sizes& s, Random& random) {
-        std::vector<Inputs> variants;
-        for (const Index m : {s.n, Index{1}})
-            for (const bool weighted : {false, true}) {
-                Inputs inputs = logits(s, random);
-                inputs.tensor("labels_a", random.integers({s.n}, s.d))
-                    .tensor("labels_b", random.integers({s.n}, s.d))
-                    .tensor("lambda", random.uniform({m}, 0.1, 0.9));
-                if (weighted)
-                    inputs.tensor("sample_weights", random.positive({s.n}))
-                        .param("reduction", "sum");
-                variants.push_back(inputs);
-            }
-        return variants;
-    },
-    [](auto& c) {
-        const MixupCrossEntropy loss{.reduction = reduction_of(c.text("reduction", "mean"))};
-        const test::Shape& shape = c.shape("logits");
-        with_sample_weights(c, "sample_weights", [&](const auto&... weights) {
-            c.value(loss(
-                c.matrix("logits"), labels(c.indices("labels_a")), labels(c.indices("labels_b")),
-                c.vector("lambda"), weights..., c.grad("logits"), c.grad("lambda"),
-                per_sample(c.out("per_sample", {shape[0]})), curvature(c.out("curvature", shape))));
-        });
+std::vector<Inputs> pairs_of_labels(const Sizes& s, Random& random)
+{
+    std::vector<Inputs> variants;
+    for (const Index m : {s.n, Index{1}})
+        for (const bool weighted : {false, true}) {
+            Inputs inputs = logits(s, random);
+            inputs.tensor("labels_a", random.integers({s.n}, s.d))
+                .tensor("labels_b", random.integers({s.n}, s.d))
+                .tensor("lambda", random.uniform({m}, 0.1, 0.9));
+            if (weighted)
+                inputs.tensor("sample_weights", random.positive({s.n})).param("reduction", "sum");
+            variants.push_back(inputs);
+        }
+    return variants;
+}
+std::vector<Inputs> pairs_with_everything(const Sizes& s, Random& random)
+{
+    std::vector<Inputs> variants = pairs_of_labels(s, random);
+    for (Inputs& inputs : variants)
+        inputs.tensor("class_weights", random.positive({s.d}))
+            .param("label_smoothing", 0.1)
+            .param("ignore_index", 0);
+    return variants;
+}
+const auto mixup_cross_entropy_entry = [](auto& c) {
+    MixupCrossEntropy loss{.label_smoothing = c.number("label_smoothing", 0),
+                           .reduction = reduction_of(c.text("reduction", "mean"))};
+    if (c.has("ignore_index"))
+        loss.ignore_index = c.integer("ignore_index");
+    const test::Shape& shape = c.shape("logits");
+    with_weights(c, [&](const auto&... weights) {
+        c.value(loss(
+            c.matrix("logits"), labels(c.indices("labels_a")), labels(c.indices("labels_b")),
+            c.vector("lambda"), weights..., c.grad("logits"), c.grad("lambda"),
+            per_sample(c.out("per_sample", {shape[0]})), curvature(c.out("curvature", shape))));
     });
+};
+
+const Register mixup_cross_entropy({"mixup_cross_entropy"}, pairs_of_labels,
+                                   mixup_cross_entropy_entry);
+const Register mixup_cross_entropy_ignoring =
+    Register({"mixup_cross_entropy_ignoring"}, pairs_with_everything, mixup_cross_entropy_entry)
+        .no_law(Law::nan, "an ignored sample counts for nothing, whatever its numbers are");
 
 // ---- focal loss ----------------------------------------------------------------------------------------
 
