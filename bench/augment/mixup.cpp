@@ -44,7 +44,7 @@ void add_all(Index n, Index d)
 }
 
 const bool added = [] {
-    for (const auto& [n, d] : {std::pair{256, 3072}, {256, 12288}}) {
+    for (const auto& [n, d] : {std::pair{8, 8}, {32, 10}, {256, 3072}, {256, 12288}}) {
         add_all<float>(n, d);
         add_all<double>(n, d);
     }

@@ -19,8 +19,10 @@ void add_all(Index n)
 }
 
 const bool added = [] {
-    add_all<float>(1 << 20);
-    add_all<double>(1 << 20);
+    for (const Index n : {64, 320, 1 << 20}) {
+        add_all<float>(n);
+        add_all<double>(n);
+    }
     return true;
 }();
 

@@ -60,7 +60,7 @@ void add_all(Index n, Index d, temper::Form form)
 }
 
 const bool added = [] {
-    for (const auto& [n, d] : {std::pair{4096, 64}, {256, 3072}})
+    for (const auto& [n, d] : {std::pair{8, 8}, {32, 10}, {4096, 64}, {256, 3072}})
         for (const auto form : {temper::Form::element, temper::Form::sample}) {
             add_all<float>(n, d, form);
             add_all<double>(n, d, form);

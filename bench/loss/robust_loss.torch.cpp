@@ -20,7 +20,7 @@ void add_all(Index n, Index d, bool element)
 }
 
 const bool added = [] {
-    for (const auto& [n, d] : {std::pair{4096, 64}, {256, 3072}})
+    for (const auto& [n, d] : {std::pair{8, 8}, {32, 10}, {4096, 64}, {256, 3072}})
         for (const bool element : {true, false}) {
             add_all<float>(n, d, element);
             add_all<double>(n, d, element);

@@ -18,6 +18,14 @@ void add_all(Index n, Index k)
             benchmark::DoNotOptimize(loss(z, temper::labels(y), temper::into(g)));
         };
     });
+    add<T>("softmax_cross_entropy_soft", "temper", shape(n, k), [=] {
+        Matrix<T> y = matrix<T>(n, k, 2).array().exp();
+        y.array().colwise() /= y.rowwise().sum().array().eval();
+        return [z = matrix<T>(n, k, 1), y, g = Matrix<T>(n, k)]() mutable {
+            const temper::SoftmaxCrossEntropy loss;
+            benchmark::DoNotOptimize(loss(z, temper::probabilities(y), temper::into(g)));
+        };
+    });
     add<T>(name, "eigen", shape(n, k), [=] {
         return [z = matrix<T>(n, k, 1), y = classes(n, k, 2), g = Matrix<T>(n, k), n, k]() mutable {
             const T smooth = T(0.1) / static_cast<T>(k);
@@ -59,7 +67,7 @@ void add_all(Index n, Index k)
 }
 
 const bool added = [] {
-    for (const auto& [n, k] : {std::pair{4096, 10}, {256, 1000}, {64, 32000}}) {
+    for (const auto& [n, k] : {std::pair{8, 8}, {32, 10}, {4096, 10}, {256, 1000}, {64, 32000}}) {
         add_all<float>(n, k);
         add_all<double>(n, k);
     }

@@ -25,8 +25,10 @@ void add_all(Index n, Index d)
 }
 
 const bool added = [] {
-    add_all<float>(1024, 1024);
-    add_all<double>(1024, 1024);
+    for (const auto& [n, d] : {std::pair{8, 8}, {32, 10}, {1024, 1024}}) {
+        add_all<float>(n, d);
+        add_all<double>(n, d);
+    }
     return true;
 }();
 

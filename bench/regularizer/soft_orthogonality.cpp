@@ -15,6 +15,13 @@ void add_all(Index m, Index n)
             benchmark::DoNotOptimize(temper::SoftOrthogonality{}(w, temper::into(g)));
         };
     });
+    // W' W - I, however wide W is.
+    add<T>("soft_orthogonality_columns", "temper", shape(m, n), [=] {
+        return [w = matrix<T>(m, n, 1), g = Matrix<T>(m, n)]() mutable {
+            const temper::SoftOrthogonality columns{.side = temper::GramSide::columns};
+            benchmark::DoNotOptimize(columns(w, temper::into(g)));
+        };
+    });
     add<T>("soft_orthogonality", "eigen", shape(m, n), [=] {
         return [w = matrix<T>(m, n, 1), g = Matrix<T>(m, n), e = Matrix<T>()]() mutable {
             const bool rows = w.rows() <= w.cols();
@@ -33,7 +40,7 @@ void add_all(Index m, Index n)
 }
 
 const bool added = [] {
-    for (const auto& [m, n] : {std::pair{256, 2048}, {2048, 256}}) {
+    for (const auto& [m, n] : {std::pair{8, 8}, {32, 10}, {256, 2048}, {2048, 256}}) {
         add_all<float>(m, n);
         add_all<double>(m, n);
     }

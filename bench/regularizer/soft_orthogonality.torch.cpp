@@ -18,10 +18,16 @@ void add_all(Index m, Index n)
                     .sum();
             });
     });
+    add<T>("soft_orthogonality_columns", "torch", shape(m, n), [=] {
+        return forward_and_backward({tensor<T>(m, n, 1)}, [n](const std::vector<torch::Tensor>& w) {
+            const auto k = w[0].t().matmul(w[0]);
+            return (k - torch::eye(n, w[0].options().requires_grad(false))).pow(2).sum();
+        });
+    });
 }
 
 const bool added = [] {
-    for (const auto& [m, n] : {std::pair{256, 2048}, {2048, 256}}) {
+    for (const auto& [m, n] : {std::pair{8, 8}, {32, 10}, {256, 2048}, {2048, 256}}) {
         add_all<float>(m, n);
         add_all<double>(m, n);
     }

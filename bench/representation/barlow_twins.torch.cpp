@@ -32,7 +32,8 @@ void add_all(Index n, Index d)
 }
 
 const bool added = [] {
-    for (const auto& [n, d] : {std::pair{256, 2048}, {1024, 1024}, {2048, 256}, {256, 8192}}) {
+    for (const auto& [n, d] :
+         {std::pair{8, 8}, {32, 10}, {256, 2048}, {1024, 1024}, {2048, 256}, {256, 8192}}) {
         add_all<float>(n, d);
         add_all<double>(n, d);
     }

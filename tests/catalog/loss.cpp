@@ -2,6 +2,7 @@
 #include "catalog.hpp"
 
 #include <temper/loss/adaptive_label_distributionally_robust_loss.hpp>
+#include <temper/loss/distillation_kl.hpp>
 #include <temper/loss/focal_loss.hpp>
 #include <temper/loss/label_distributionally_robust_loss.hpp>
 #include <temper/loss/label_smoothing.hpp>
@@ -10,6 +11,7 @@
 #include <temper/loss/robust_loss.hpp>
 #include <temper/loss/sigmoid_focal_loss.hpp>
 #include <temper/loss/softmax_cross_entropy.hpp>
+#include <temper/loss/stablemax_cross_entropy.hpp>
 
 #include <limits>
 
@@ -190,35 +192,117 @@ const Register label_smoothing =
         .no_law(Law::shapes, "logits", "smoothing that spares the label has no logits")
         .no_law(Law::nan, "smoothing that spares the label has no logits");
 
-// ---- mixup cross-entropy -----------------------------------------------------------------------------
+// The card's eps counts in double only, where it is next to 1.
+const auto stablemax_entry = [](auto& c) {
+    StableMaxCrossEntropy loss{.epsilon = c.number("epsilon", 1e-30),
+                               .reduction = reduction_of(c.text("reduction", "mean"))};
+    if (c.has("ignore_index"))
+        loss.ignore_index = c.integer("ignore_index");
+    const test::Shape& shape = c.shape("logits");
+    with_sample_weights(c, "sample_weights", [&](const auto&... weights) {
+        c.value(loss(c.matrix("logits"), labels(c.indices("labels")), weights..., c.grad("logits"),
+                     per_sample(c.out("per_sample", {shape[0]})),
+                     log_probabilities(c.out("log_probs", shape))));
+    });
+};
+/// With and without weights of samples.
+Make labelled_samples(const Make& make)
+{
+    return [=](const Sizes& s, Random& random) {
+        std::vector<Inputs> all = make(s, random);
+        all.push_back(make(s, random)[0].tensor("sample_weights", random.positive({s.n})));
+        return all;
+    };
+}
 
-const Register mixup_cross_entropy(
-    {"mixup_cross_entropy"},
-    [](const Sizes& s, Random& random) {
-        std::vector<Inputs> variants;
-        for (const Index m : {s.n, Index{1}})
-            for (const bool weighted : {false, true}) {
-                Inputs inputs = logits(s, random);
-                inputs.tensor("labels_a", random.integers({s.n}, s.d))
-                    .tensor("labels_b", random.integers({s.n}, s.d))
-                    .tensor("lambda", random.uniform({m}, 0.1, 0.9));
-                if (weighted)
-                    inputs.tensor("sample_weights", random.positive({s.n}))
-                        .param("reduction", "sum");
-                variants.push_back(inputs);
-            }
-        return variants;
-    },
+const Register stablemax_cross_entropy(
+    {"stablemax_cross_entropy"},
+    each(each(labelled_samples(labelled), "epsilon", {1e-30, 0.01}), "reduction", {"mean", "sum"}),
+    stablemax_entry);
+
+const Register stablemax_cross_entropy_ignoring =
+    Register(
+        {"stablemax_cross_entropy_ignoring"},
+        [](const Sizes& s, Random& random) { return std::vector{some_ignored(s, random)[0]}; },
+        stablemax_entry)
+        .no_law(Law::nan, "an ignored sample counts for nothing, whatever its numbers are");
+
+// ---- distillation ------------------------------------------------------------------------------------
+
+// The card's `batchmean` is the library's mean; its `mean` divides by the classes as well.
+const Register distillation_kl(
+    {"kd_kl"},
+    each(each(
+             [](const Sizes& s, Random& random) {
+                 Inputs plain;
+                 plain.tensor("student_logits", random.normal({s.n, s.d}))
+                     .tensor("teacher_logits", random.normal({s.n, s.d}));
+                 Inputs weighted = plain;
+                 weighted.param("factor", 0.5).tensor("sample_weights", random.positive({s.n}));
+                 return std::vector{plain, weighted};
+             },
+             "temperature", {1, 4}),
+         "reduction", {"batchmean", "sum", "mean"}),
     [](auto& c) {
-        const MixupCrossEntropy loss{.reduction = reduction_of(c.text("reduction", "mean"))};
-        const test::Shape& shape = c.shape("logits");
+        const std::string reduction = c.text("reduction", "batchmean");
+        const test::Shape& shape = c.shape("student_logits");
+        const DistillationKl loss{.temperature = c.number("temperature", 4),
+                                  .reduction = reduction_of(reduction)};
+        const double factor =
+            c.number("factor", 1) / (reduction == "mean" ? static_cast<double>(shape[1]) : 1);
         with_sample_weights(c, "sample_weights", [&](const auto&... weights) {
-            c.value(loss(
-                c.matrix("logits"), labels(c.indices("labels_a")), labels(c.indices("labels_b")),
-                c.vector("lambda"), weights..., c.grad("logits"), c.grad("lambda"),
+            c.value((factor * loss)(
+                c.matrix("student_logits"), teacher_logits(c.matrix("teacher_logits")), weights...,
+                c.grad("student_logits"), c.grad("teacher_logits"),
                 per_sample(c.out("per_sample", {shape[0]})), curvature(c.out("curvature", shape))));
         });
     });
+
+// ---- mixup cross-entropy -----------------------------------------------------------------------------
+
+std::vector<Inputs> pairs_of_labels(const Sizes& s, Random& random)
+{
+    std::vector<Inputs> variants;
+    for (const Index m : {s.n, Index{1}})
+        for (const bool weighted : {false, true}) {
+            Inputs inputs = logits(s, random);
+            inputs.tensor("labels_a", random.integers({s.n}, s.d))
+                .tensor("labels_b", random.integers({s.n}, s.d))
+                .tensor("lambda", random.uniform({m}, 0.1, 0.9));
+            if (weighted)
+                inputs.tensor("sample_weights", random.positive({s.n})).param("reduction", "sum");
+            variants.push_back(inputs);
+        }
+    return variants;
+}
+std::vector<Inputs> pairs_with_everything(const Sizes& s, Random& random)
+{
+    std::vector<Inputs> variants = pairs_of_labels(s, random);
+    for (Inputs& inputs : variants)
+        inputs.tensor("class_weights", random.positive({s.d}))
+            .param("label_smoothing", 0.1)
+            .param("ignore_index", 0);
+    return variants;
+}
+const auto mixup_cross_entropy_entry = [](auto& c) {
+    MixupCrossEntropy loss{.label_smoothing = c.number("label_smoothing", 0),
+                           .reduction = reduction_of(c.text("reduction", "mean"))};
+    if (c.has("ignore_index"))
+        loss.ignore_index = c.integer("ignore_index");
+    const test::Shape& shape = c.shape("logits");
+    with_weights(c, [&](const auto&... weights) {
+        c.value(loss(
+            c.matrix("logits"), labels(c.indices("labels_a")), labels(c.indices("labels_b")),
+            c.vector("lambda"), weights..., c.grad("logits"), c.grad("lambda"),
+            per_sample(c.out("per_sample", {shape[0]})), curvature(c.out("curvature", shape))));
+    });
+};
+
+const Register mixup_cross_entropy({"mixup_cross_entropy"}, pairs_of_labels,
+                                   mixup_cross_entropy_entry);
+const Register mixup_cross_entropy_ignoring =
+    Register({"mixup_cross_entropy_ignoring"}, pairs_with_everything, mixup_cross_entropy_entry)
+        .no_law(Law::nan, "an ignored sample counts for nothing, whatever its numbers are");
 
 // ---- focal loss ----------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@
 #include <temper/regularizer/nuclear_norm.hpp>
 #include <temper/regularizer/spectral_norm.hpp>
 #include <temper/regularizer/squared_l2.hpp>
+#include <temper/regularizer/total_variation.hpp>
 #include <temper/regularizer/wgsef.hpp>
 
 #include <algorithm>
@@ -250,5 +251,56 @@ const Register threshold({"singular_value_threshold"},
                                  singular_values(c.out("sigma", {(std::min)(shape[0], shape[1])})));
                              c.put("rank", static_cast<double>(rank));
                          });
+
+// ---- total variation -------------------------------------------------------------------------------
+
+/// Single images, and batches of signals, images and volumes.
+std::vector<Inputs> images(const Sizes& s, Random& random)
+{
+    std::vector<Inputs> all;
+    for (const auto& [kind, eps] :
+         {std::pair{"iso", 1e-3}, {"iso", 0.0}, {"aniso", 0.0}, {"aniso", 1e-2}})
+        all.push_back(
+            Inputs().param("kind", kind).param("eps", eps).tensor("X", random.normal({s.n, s.d})));
+    const Index side = (std::min)(s.k, Index{4});
+    for (const int axes : {1, 2, 3})
+        for (const auto& [mode, power] :
+             {std::pair{"isotropic", 1}, {"anisotropic", 1}, {"anisotropic", 2}}) {
+            test::Shape shape{s.k, s.n, s.d};
+            if (axes > 1)
+                shape = {s.k, 1, s.n, s.d};
+            if (axes > 2)
+                shape = {1, side, s.k, s.n, s.d};
+            const bool over_all = all.size() % 2 == 0;
+            all.push_back(Inputs()
+                              .param("mode", mode)
+                              .param("power", power)
+                              .param("eps", power == 1 ? 1e-3 : 0)
+                              .param("spatial_dims", axes)
+                              .param("reduction", over_all ? "mean_over_elements"
+                                                           : "sum_over_elements_mean_over_batch")
+                              .tensor("x", random.normal(shape)));
+        }
+    return all;
+}
+
+// Of the two cards one has single images, with epsilon in anisotropic roots as well, the other batches.
+const Register total_variation({"total_variation", "total_variation_nd"}, images, [](auto& c) {
+    TotalVariation penalty;
+    const std::string x = c.has("X") ? "X" : "x";
+    const std::string form = c.text("kind", c.text("mode", "isotropic"));
+    if (c.integer("power", Index{1}) == 2)
+        penalty.form = VariationForm::squared;
+    else if (form == "aniso" || form == "anisotropic")
+        penalty.form = VariationForm::anisotropic;
+    penalty.epsilon = form == "anisotropic" ? 0 : c.number("eps", 1e-8);
+    penalty.axes = c.integer("spatial_dims", Index{2});
+    const std::string reduction = c.text("reduction", "sum_over_elements_mean_over_batch");
+    if (reduction == "mean_over_elements" || reduction == "mean")
+        penalty.mean_over = MeanOver::entries;
+    if (reduction == "sum")
+        penalty.mean_over = MeanOver::nothing;
+    c.value(penalty(c.tensor(x), c.grad(x)));
+});
 
 } // namespace

@@ -6,9 +6,11 @@
 #include <temper/representation/cosine_alignment.hpp>
 #include <temper/representation/cosine_similarity.hpp>
 #include <temper/representation/feature_mse_projected.hpp>
+#include <temper/representation/info_nce.hpp>
 #include <temper/representation/l2_alignment.hpp>
 #include <temper/representation/mixed_barlow_regularizer.hpp>
 #include <temper/representation/mixed_barlow_twins.hpp>
+#include <temper/representation/nt_xent.hpp>
 #include <temper/representation/row_l2_normalize.hpp>
 #include <temper/representation/trepa.hpp>
 
@@ -107,6 +109,48 @@ const Register
         c.value(mixed(c.matrix("z_a"), c.matrix("z_b"), c.matrix("z_m"), c.indices("index"),
                       c.number("alpha"), c.grad("z_a"), c.grad("z_b"), c.grad("z_m")));
     });
+
+// ---- contrast ------------------------------------------------------------------------------------
+
+/// Two batches as they are compared: by cosine, by products, and so sharply that rows need their own
+/// maxima; with upstream gradients of the samples' values, and without.
+Make contrasted(const std::string& a, const std::string& b)
+{
+    return [=](const Sizes& s, Random& random) {
+        std::vector<Inputs> all;
+        for (const auto& [tau, normalize] :
+             {std::pair{0.5, true}, {0.2, false}, {0.012, true}, {0.001, true}, {0.004, false}}) {
+            Inputs in = batches({a, b})(s, random)[0];
+            in.param("tau", tau).param("normalize", normalize);
+            all.push_back(in);
+            if (tau == 0.2 || tau == 0.001)
+                all.push_back(
+                    in.param("reduction", "none").tensor("dy", random.uniform({s.n}, 0.5, 2)));
+        }
+        return all;
+    };
+}
+
+template <class C>
+void contrast(auto loss, C& c, const char* a, const char* b)
+{
+    loss.temperature = c.number("tau", loss.temperature);
+    loss.similarity = c.flag("normalize", true) ? Similarity::cosine : Similarity::dot;
+    const auto values = [&] { return per_sample(c.out("y", {c.shape(a)[0]})); };
+    if (c.text("reduction", "mean") == "none") {
+        loss.reduction = Reduction::sum;
+        loss(c.matrix(a), c.matrix(b), sample_weights(c.vector("dy")), c.grad(a), c.grad(b),
+             values());
+    }
+    else
+        c.value(loss(c.matrix(a), c.matrix(b), c.grad(a), c.grad(b)));
+}
+
+const Register nt_xent({"nt_xent"}, contrasted("z_a", "z_b"),
+                       [](auto& c) { contrast(NtXent{}, c, "z_a", "z_b"); });
+
+const Register info_nce({"info_nce"}, contrasted("q", "k"),
+                        [](auto& c) { contrast(InfoNce{}, c, "q", "k"); });
 
 // ---- alignment -----------------------------------------------------------------------------------
 

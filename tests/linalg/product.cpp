@@ -6,6 +6,8 @@
 #include <temper/linalg/product.hpp>
 
 #include <array>
+#include <deque>
+#include <vector>
 
 namespace {
 
@@ -280,6 +282,39 @@ TEST_CASE("products inside a parallel region stay on their thread")
     CHECK(same_bits(second.memory, alone.memory));
 }
 #endif
+
+TEST_CASE("products of tiles inside a loop of the caller's")
+{
+    // More than a tile has in each direction, and little.
+    for (const Shape& s :
+         {Shape{3, 5, 2}, {1, 1, 1}, {1, 9, 4}, {40, 1, 7}, {300, 270, 290}, {4, 3, 0}})
+        for (const Layout c : {Layout::rows, Layout::columns})
+            for (const Layout ab : {Layout::rows, Layout::columns}) {
+                INFO(s.m << " " << s.n << " " << s.k << " layouts " << int(c) << int(ab));
+                const Matrix<float> a(s.m, s.k, ab);
+                const Matrix<float> b(s.k, s.n, ab);
+                const Matrix<float> before(s.m, s.n);
+                fill_normal(a.view, 1);
+                fill_normal(b.view, 2);
+                fill_normal(before.view, 3);
+                std::deque<Matrix<float>> results; // as matrices do not move
+                for (int tile = 0; tile < 5; ++tile)
+                    results.emplace_back(s.m, s.n, c);
+                for (const double beta : {0.0, 0.5}) {
+                    for (const Matrix<float>& result : results)
+                        for (Index i = 0; i < s.m; ++i)
+                            for (Index j = 0; j < s.n; ++j)
+                                result(i, j) = beta == 0 ? not_a_number<float> : before(i, j);
+                    temper::Workspace::Frame frame;
+                    const linalg::Products<float> products(frame, temper::worth_threads);
+                    temper::parallel_for(5, temper::worth_threads, [&](Index tile) {
+                        products(results[static_cast<std::size_t>(tile)].view, 2, a, b, beta);
+                    });
+                    for (const Matrix<float>& result : results)
+                        CHECK(error<float>(result, 2, a, b, beta, before) < 6);
+                }
+            }
+}
 
 TEST_CASE("products allocate nothing on the second call")
 {

@@ -39,7 +39,7 @@ TEST_CASE("mixup cross-entropy is softmax cross-entropy on the mixed labels")
         t(static_cast<Index>(i), b[i]) += 1 - lambda(static_cast<Index>(i));
     }
     for (const Reduction reduction : {Reduction::mean, Reduction::sum}) {
-        const MixupCrossEntropy two_terms{reduction};
+        const MixupCrossEntropy two_terms{.reduction = reduction};
         const SoftmaxCrossEntropy soft{.reduction = reduction};
         MatrixXd g(4, 3);
         MatrixXd h(4, 3);
@@ -79,6 +79,38 @@ TEST_CASE("lambda for the batch: a number, a vector of one, of another type")
     MatrixXd gt(3, 4);
     CHECK(in_columns(loss)(zt, labels(a), labels(b), one, into(gt)) == value);
     CHECK(in_columns(loss)(zt, labels(a), labels(b), 0.3, into(gt)) == value);
+}
+
+TEST_CASE("mixup cross-entropy with everything is what the two losses of labels are")
+{
+    MatrixXd z = some_logits();
+    const VectorXd lambda = VectorXd::LinSpaced(4, 0.2, 1);
+    const VectorXd w = VectorXd::LinSpaced(4, 1, 2);
+    const VectorXd c = VectorXd::LinSpaced(3, 0.5, 2);
+    const std::vector<int> some_a{0, -7, 2, -7};
+    const std::vector<int> some_b{2, 1, -7, -7};
+    z(3, 0) = std::numeric_limits<double>::quiet_NaN(); // of a sample that is left out
+    const SoftmaxCrossEntropy of_labels{
+        .label_smoothing = 0.1, .ignore_index = -7, .reduction = Reduction::sum};
+    MatrixXd ga(4, 3);
+    MatrixXd gb(4, 3);
+    const VectorXd wa = w.cwiseProduct(lambda);
+    const VectorXd wb = w - wa;
+    const double value =
+        of_labels(z, labels(some_a), into(ga), sample_weights(wa), class_weights(c)) +
+        of_labels(z, labels(some_b), into(gb), sample_weights(wb), class_weights(c));
+    const double mass = wa(0) * c(0) + wa(2) * c(2) + wb(0) * c(2) + wb(1) * c(1);
+    for (const Reduction reduction : {Reduction::mean, Reduction::sum}) {
+        const MixupCrossEntropy mixed{
+            .label_smoothing = 0.1, .ignore_index = -7, .reduction = reduction};
+        const double divisor = reduction == Reduction::mean ? mass : 1;
+        MatrixXd g(4, 3);
+        VectorXd gl(4);
+        CHECK(mixed(z, labels(some_a), labels(some_b), lambda, into(g), into(gl), sample_weights(w),
+                    class_weights(c)) == Approx(value / divisor));
+        CHECK((g * divisor).isApprox(ga + gb, 1e-13));
+        CHECK(gl(3) == 0);
+    }
 }
 
 TEST_CASE("mixup cross-entropy of a label that cannot be")

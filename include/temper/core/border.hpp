@@ -259,6 +259,14 @@ class Border {
         const auto p = input<2>(name, argument.view);
         return argument.turned ? p.transposed() : p;
     }
+    /// Predictions of a teacher [n, k], said as teacher_logits(t); turned likewise.
+    template <class L>
+    [[nodiscard]] MatrixView<const T> teacher_logits(std::string_view name, const L& argument)
+    {
+        static_assert(is_teacher_logits<L>, "temper: a teacher is said as teacher_logits(t)");
+        const auto t = input<2>(name, argument.view);
+        return argument.turned ? t.transposed() : t;
+    }
     /// Indices [n] into something of extent `limit`, as dense numbers.
     template <class A>
     [[nodiscard]] const std::int64_t* indices(std::string_view name, const A& argument, Index n,

@@ -61,13 +61,7 @@ decltype(auto) pass_scaled(const A& argument, double factor)
 template <class A>
 decltype(auto) pass_turned(A& argument)
 {
-    using Bare = std::remove_cvref_t<A>;
-    if constexpr (is_probabilities<Bare>) {
-        auto turned = argument;
-        turned.turned = true;
-        return turned;
-    }
-    else if constexpr (requires { argument.turned; }) {
+    if constexpr (requires { argument.turned; }) {
         auto turned = argument;
         turned.turned = true;
         return turned;
@@ -209,7 +203,8 @@ struct FiniteChecked {
     template <class A>
     static void check(int position, A& argument)
     {
-        if constexpr (is_probabilities<std::remove_cvref_t<A>> || is_turned<std::remove_cvref_t<A>>)
+        using Bare = std::remove_cvref_t<A>;
+        if constexpr (is_probabilities<Bare> || is_teacher_logits<Bare> || is_turned<Bare>)
             check(position, argument.view);
         else if constexpr (ViewLike<A>) {
             using S = ScalarOf<A>;

@@ -16,6 +16,7 @@ namespace math {
 using std::abs;
 using std::exp;
 using std::expm1;
+using std::fma;
 using std::log;
 using std::log1p;
 using std::pow;

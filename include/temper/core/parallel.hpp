@@ -79,4 +79,22 @@ template <class Body>
     return parallel_fold(blocks, work, 0.0, body, [](double a, double b) { return a + b; });
 }
 
+/// Calls body(i, j) once for every pair i <= j < n, in rounds: within a round, in parallel, no index is in
+/// two pairs, so that the body may add to what belongs to i and to what belongs to j. What is added to one
+/// index comes in the same order for any number of threads. The rounds are those of a tournament: index
+/// `last` stays, the others move around a circle, and those opposite each other meet.
+template <class Body>
+void parallel_pairs(Index n, Index work, const Body& body)
+{
+    parallel_for(n, work, [&](Index i) { body(i, i); });
+    const Index last = n % 2 == 0 ? n - 1 : n; // n is nobody
+    for (Index round = 0; round < last; ++round)
+        parallel_for((last + 1) / 2, work, [&](Index k) {
+            const Index i = (round + k) % last;
+            const Index j = k == 0 ? last : (round + last - k) % last;
+            if (j < n)
+                body((std::min)(i, j), (std::max)(i, j));
+        });
+}
+
 } // namespace temper::inline TEMPER_ABI

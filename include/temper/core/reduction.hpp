@@ -16,6 +16,19 @@ namespace temper::inline TEMPER_ABI {
 
 enum class Reduction { mean, sum };
 
+/// For what is summed over the entries of samples as well as over samples.
+enum class MeanOver { entries, samples, nothing };
+
+/// The factor of a sum over d entries of a sample, before that of the samples.
+[[nodiscard]] inline double entry_scale(MeanOver mean_over, Index d)
+{
+    return mean_over == MeanOver::entries && d > 0 ? 1 / static_cast<double>(d) : 1;
+}
+[[nodiscard]] inline Reduction reduction_of(MeanOver mean_over)
+{
+    return mean_over == MeanOver::nothing ? Reduction::sum : Reduction::mean;
+}
+
 /// The factor of each sample in value, gradient and curvature alike.
 template <class T>
 struct RowScale {

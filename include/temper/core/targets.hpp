@@ -5,6 +5,7 @@
 //
 //   labels(y)            class indices [n]: any integers, or floating numbers with integer values
 //   probabilities(p)     a distribution per sample [n, k]
+//   teacher_logits(t)    what a teacher predicts, before its softmax [n, k]
 //   sample_weights(w)    a non-negative weight per sample [n]
 //   class_weights(c)     a non-negative weight per class [k]
 
@@ -18,6 +19,11 @@ struct Labels {
 };
 template <class V>
 struct Probabilities {
+    V view;
+    bool turned = false; ///< samples in columns
+};
+template <class V>
+struct TeacherLogits {
     V view;
     bool turned = false; ///< samples in columns
 };
@@ -46,6 +52,11 @@ template <class O>
     return Probabilities<detail::ConstViewOf<O>>{view(owner)};
 }
 template <class O>
+[[nodiscard]] auto teacher_logits(const O& owner)
+{
+    return TeacherLogits<detail::ConstViewOf<O>>{view(owner)};
+}
+template <class O>
 [[nodiscard]] auto sample_weights(const O& owner)
 {
     return SampleWeights<detail::ConstViewOf<O>>{view(owner)};
@@ -70,6 +81,10 @@ template <class A>
 inline constexpr bool is_probabilities = false;
 template <class V>
 inline constexpr bool is_probabilities<Probabilities<V>> = true;
+template <class A>
+inline constexpr bool is_teacher_logits = false;
+template <class V>
+inline constexpr bool is_teacher_logits<TeacherLogits<V>> = true;
 template <class A>
 inline constexpr bool is_turned = false;
 template <class V>

@@ -106,6 +106,16 @@ class Workspace {
             const Index apart = v.cols() % (16 * line) == 0 ? v.cols() + line : v.cols();
             return matrix<S>(v.rows(), apart).block(0, 0, v.rows(), v.cols());
         }
+        template <class T>
+        [[nodiscard]] MatrixView<std::remove_const_t<T>> zeros_like(const MatrixView<T>& v)
+        {
+            const auto zeros = matrix_like(v);
+            const bool by_rows = zeros.strides[1] == 1;
+            for (Index i = 0; i < v.extents[by_rows ? 0 : 1]; ++i)
+                std::fill_n(by_rows ? zeros.row(i).data : zeros.col(i).data,
+                            v.extents[by_rows ? 1 : 0], std::remove_const_t<T>(0));
+            return zeros;
+        }
 
       private:
         Workspace& workspace_;

@@ -9,6 +9,7 @@
 //   gram(k, alpha, z, beta)         k = beta k + alpha z z'    k [n,n] symmetric, z [n,d]
 //   inner(a, b)                     sum_ij a_ij b_ij, in double
 //   squared_norm(a)                 inner(a, a)
+//   Products(frame, work)           products of small matrices inside a parallel loop of the caller's
 //
 // Any strides will do; a transpose is a view. beta = 0 overwrites what it finds, NaN included, and
 // alpha = 0 reads neither factor. Outputs must not share memory with inputs; extents are the
@@ -286,6 +287,47 @@ void product(MatrixView<T> c, double alpha, ConstMatrix<T> a, ConstMatrix<T> b, 
     });
 #endif
 }
+
+/// Products for the body of a parallel loop over `work` entries, on the thread that calls: for kernels
+/// that stream through a large matrix tile by tile. Made before the loop, whose threads share it.
+///
+///   const linalg::Products<T> products(frame, work);
+///   parallel_for(n, work, [&](Index i) { products(tile, alpha, a, b, beta); ... });
+template <class T>
+class Products {
+  public:
+    Products([[maybe_unused]] Workspace::Frame& frame, [[maybe_unused]] Index work)
+#ifndef EIGEN_USE_BLAS
+        : memory_(frame, work,
+                  detail::Panels<T>::size(Sizes::block_rows, Sizes::block_cols, Sizes::panel))
+#endif
+    {
+    }
+    /// c = beta c + alpha a b, for a c with dense rows or dense columns.
+    void operator()(MatrixView<T> c, double alpha, ConstMatrix<T> a, ConstMatrix<T> b,
+                    double beta) const
+    {
+        if (!detail::has_dense_rows(c))
+            return (*this)(c.transposed(), alpha, b.transposed(), a.transposed(), beta);
+        if (a.cols() == 0)
+            return detail::scale(c, beta);
+#ifdef EIGEN_USE_BLAS
+        detail::blas_product<T>(c, alpha, a, b, beta);
+#else
+        detail::tile_product<T>(c, static_cast<T>(alpha), a, b, static_cast<T>(beta),
+                                {memory_.mine(), Sizes::block_rows, Sizes::panel},
+                                c.rows() + c.cols());
+#endif
+    }
+    /// Tiles of about this many rows and columns are worth their overhead and fit into the cache.
+    static constexpr Index side = 256;
+
+  private:
+#ifndef EIGEN_USE_BLAS
+    using Sizes = detail::ProductSizes<T>;
+    simd::Slices<T> memory_;
+#endif
+};
 
 /// k = beta k + alpha z z', exactly symmetric: what is below the diagonal is computed and mirrored.
 /// Unless beta is 0, k must be symmetric.

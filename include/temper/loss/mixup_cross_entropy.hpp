@@ -1,35 +1,42 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Softmax cross-entropy of mixed samples: two labels each, and a weight between them that may be learned.
+// Softmax cross-entropy of mixed samples: two labels each, and a weight between them that may be learned;
+// with label smoothing, weights and ignored labels as SoftmaxCrossEntropy has them, in one pass.
 //
-//   l_i = lambda_i CE(z_i, a_i) + (1 - lambda_i) CE(z_i, b_i)       CE(z, y) = -log softmax(z)_y
-//   mean:  L = sum_i w_i l_i / sum_i w_i          sum:  L = sum_i w_i l_i
-//   dL/dz_i = W_i (softmax(z_i) - lambda_i e_a - (1 - lambda_i) e_b)
-//   dL/dlambda_i = W_i (z_i,b - z_i,a)
+//   l_i = lambda_i CE(z_i, a_i) + (1 - lambda_i) CE(z_i, b_i)
+//   CE(z, y) = -sum_j t_j log p_j      p = softmax(z), t_j = c_j ((1 - e) [j = y] + e / k)
+//   sum:   L = sum_i w_i l_i
+//   mean:  L = sum_i w_i l_i / sum_i w_i m_i        m_i = lambda_i c_a + (1 - lambda_i) c_b
+//   dL/dz_ij = W_i (S_i p_ij - t_ij)                t_i mixed like the labels, S_i = sum_j t_ij
+//   dL/dlambda_i = W_i (CE(z_i, a_i) - CE(z_i, b_i) [- L (c_a - c_b) for the mean])
 //
 // z logits [n, k], a the labels of the samples themselves and b of their partners [n], lambda the weight
 // of the samples themselves: a number, or [n], or [1] for the whole batch (its gradient is then the sum).
-// It is usually in [0, 1]; that is not checked. w sample weights [n]; W_i is w_i, divided by the mean's
-// sum. The same as SoftmaxCrossEntropy on the mixed labels as probabilities, without the matrix of them.
-// Curvature (exact): W_i p_ij (1 - p_ij). Per sample: l_i. n = 0: value 0. Logits of any size are fine; a
-// label whose weight is 0 costs nothing even at a logit of minus infinity.
-// Throws ShapeError, RangeError for labels outside [0, k).
+// It is usually in [0, 1]; that is not checked. e = label_smoothing; c class weights [k], 1 where not
+// given; w sample weights [n]; W_i is w_i, divided by the mean's sum. A label equal to ignore_index leaves
+// its share of the sample out of everything: its CE and its c are 0. Where all are left out, or n = 0, L
+// is 0. The same as SoftmaxCrossEntropy on the mixed labels as probabilities, without the matrix of them,
+// but for the mean's divisor where classes weigh, which is that of labels.
+// Curvature (exact): W_i S_i p_ij (1 - p_ij). Per sample: l_i. Logits of any size are fine; a label whose
+// weight is 0 costs nothing even at a logit of minus infinity.
+// Throws ShapeError, RangeError for labels outside [0, k) and label_smoothing outside [0, 1].
 // Zhang et al., mixup: Beyond Empirical Risk Minimization (2018); with a learned lambda Guo et al., MixUp
 // as Locally Linear Out-Of-Manifold Regularization (2019).
 
+#include <temper/core/class_targets.hpp>
 #include <temper/core/component.hpp>
-
-#include <numeric>
 
 namespace temper::inline TEMPER_ABI {
 
 struct MixupCrossEntropy {
     static constexpr std::string_view name = "MixupCrossEntropy";
+    double label_smoothing = 0;
+    std::optional<std::int64_t> ignore_index = std::nullopt;
     Reduction reduction = Reduction::mean;
 
-    /// (z, labels(a), labels(b), lambda [, sample_weights(w)] [, into(gz), into(glambda)]
-    ///  [, per_sample(into(v)), curvature(into(h))])
+    /// (z, labels(a), labels(b), lambda [, into(gz), into(glambda)], named...), named: sample_weights(w),
+    /// class_weights(c), per_sample(into(v)), curvature(into(h))
     template <class Z, class A, class B, class L, class... Rest>
     double operator()(const Z& z, const A& labels_a, const B& labels_b, const L& lambda,
                       const Rest&... rest) const;
@@ -45,10 +52,22 @@ struct MixupCrossEntropy {
         Index count;
         AnyDestination<T> gradient;
         double operator[](Index i) const { return numbers[count == 1 ? 0 : i]; }
+        void put(Index i, double number) const
+        {
+            const Destination<T, 1> to{{gradient.view.data, {count}, {gradient.view.strides[0]}},
+                                       gradient.scale,
+                                       gradient.mode};
+            to.put(to.view(i), static_cast<T>(number));
+        }
     };
-    static double run(MatrixView<const T> z, const std::int64_t* a, const std::int64_t* b,
-                      const Lambda& lambda, RowScale<T> scale, const Destination<T, 2>& gz,
-                      const Destination<T, 1>& per_sample, const Destination<T, 2>& curvature);
+    struct Outputs {
+        Destination<T, 2> gz;
+        Destination<T, 1> per_sample;
+        Destination<T, 2> curvature;
+    };
+    static double run(const temper::MixupCrossEntropy& how, MatrixView<const T> z,
+                      const ClassTargets<T>& a, const ClassTargets<T>& b, const Lambda& lambda,
+                      VectorView<const T> weights, const Outputs& out);
 };
 } // namespace kernel
 
@@ -64,16 +83,24 @@ double MixupCrossEntropy::operator()(const Z& z, const A& labels_a, const B& lab
         return (*this)(z, labels_a, labels_b, number, rest...);
     }
     else {
-        accept<2, SampleWeights, PerSample, Curvature>(rest...);
+        accept<2, SampleWeights, ClassWeights, PerSample, Curvature>(rest...);
         using T = KernelScalarOf<Z>;
         Border<T> border(name);
+        border.require(label_smoothing >= 0 && label_smoothing <= 1, "label_smoothing",
+                       label_smoothing, "from 0 to 1");
         const auto zs = border.samples("logits", z);
         const Index n = zs.rows();
         const Index k = zs.cols();
-        const auto* a = border.labels("labels_a", labels_a, n, k);
-        const auto* b = border.labels("labels_b", labels_b, n, k);
         const auto weights = border.optional_vector("sample_weights", named<SampleWeights>(rest...),
                                                     n, "as logits has rows");
+        const auto of_classes = border.optional_vector(
+            "class_weights", named<ClassWeights>(rest...), k, "as logits has columns");
+        const auto targets = [&](const char* which, const auto& given) {
+            return ClassTargets<T>{border.labels(which, given, n, k, ignore_index), of_classes,
+                                   ignore_index.has_value()};
+        };
+        const auto a = targets("labels_a", labels_a);
+        const auto b = targets("labels_b", labels_b);
 
         // Of either floating type: the lambdas of a plan are doubles whatever the logits are.
         const AnyView<const ScalarOf<const L>> ls(view(lambda));
@@ -87,14 +114,15 @@ double MixupCrossEntropy::operator()(const Z& z, const A& labels_a, const B& lab
         like.rank = ls.rank;
         like.extents = ls.extents;
 
-        const auto gz = border.gradient("logits", zs, positional<0>(rest...));
+        typename kernel::MixupCrossEntropy<T>::Outputs out;
+        out.gz = border.gradient("logits", zs, positional<0>(rest...));
         const auto gl = border.gradient("lambda", like, positional<1>(rest...));
-        const auto each =
+        out.per_sample =
             border.template named_into<1>("per_sample", named<PerSample>(rest...), {n});
-        const auto h =
+        out.curvature =
             border.template named_into<2>("curvature", named<Curvature>(rest...), {n, k});
         return border.finish(kernel::MixupCrossEntropy<T>::run(
-            zs, a, b, {numbers, ls.size(), gl}, row_scale(reduction, n, weights), gz, each, h));
+            *this, zs, a, b, {numbers, ls.size(), gl}, weights, out));
     }
 }
 
@@ -106,67 +134,127 @@ double MixupCrossEntropy::operator()(const Z& z, const A& labels_a, const B& lab
 namespace temper::inline TEMPER_ABI {
 
 template <class T>
-double kernel::MixupCrossEntropy<T>::run(MatrixView<const T> z, const std::int64_t* a,
-                                         const std::int64_t* b, const Lambda& lambda,
-                                         RowScale<T> scale, const Destination<T, 2>& gz,
-                                         const Destination<T, 1>& per_sample,
-                                         const Destination<T, 2>& curvature)
+double kernel::MixupCrossEntropy<T>::run(const temper::MixupCrossEntropy& how,
+                                         MatrixView<const T> z, const ClassTargets<T>& a,
+                                         const ClassTargets<T>& b, const Lambda& lambda,
+                                         VectorView<const T> weights, const Outputs& out)
 {
+    using V = simd::Pack<T>;
+    const Index n = z.rows();
+    const Index k = z.cols();
+    const VectorView<const T> c = a.class_weights;
+    const double hardness = 1 - how.label_smoothing;
+    // The smoothed part of every class's target but for its weight, and the sum of all.
+    const double spread = how.label_smoothing / static_cast<double>(k);
+    double spread_sum = how.label_smoothing;
+    if (spread > 0 && c.data != nullptr)
+        spread_sum =
+            spread * simd::row_sum(k, std::array{simd::source(c)}, [](auto u) { return u; });
+    const auto scale = a.plain() ? row_scale(how.reduction, n, weights)
+                                 : row_scale(how.reduction, n, weights, 1, [&](Index i) {
+                                       const double l = lambda[i];
+                                       return l * a.weight(i) + (1 - l) * b.weight(i);
+                                   });
+
     Workspace::Frame frame;
-    auto* slope = frame.take<double>(z.rows()); // dL/dlambda_i
-    const double value =
-        simd::sum_tiles<T>(simd::operands(z, gz, curvature), 1, [&](const auto& tile) {
-            const auto s = simd::softmax(tile, z, tile.scratch(0));
-            double total = 0;
-            auto factor = tile.numbers();
-            auto of_h = tile.numbers();
-            for (Index i = 0; i < tile.rows(); ++i) {
-                const Index row = tile.row(i);
-                const double w = scale(row);
+    auto* slope = frame.take<double>(n); // CE(z_i, a_i) - CE(z_i, b_i)
+    const auto all = simd::operands(z, out.gz, out.curvature);
+    const double value = simd::sum_tiles<T>(all, 1, [&](const auto& tile) {
+        auto smooth_loss = tile.totals();
+        auto s = [&] {
+            const auto e = tile.scratch(0, out.gz);
+            if (spread == 0)
+                return simd::softmax(tile, z, e);
+            const auto [with_sums, sums] = simd::softmax<1>(tile, z, e, [c](auto at, V below) {
+                const V t = c.data == nullptr ? V(1) : at(c);
+                return std::array{select(t == V(0), t, -t * below)};
+            });
+            smooth_loss = sums[0];
+            return with_sums;
+        }();
+        double total = 0;
+        auto of_p =
+            tile.numbers(); // the gradient is of_p_i e_ij - of_spread_i c_j, and what labels take off
+        auto of_spread = tile.numbers();
+        auto of_h = tile.numbers();
+        for (Index i = 0; i < tile.rows(); ++i) {
+            const Index row = tile.row(i);
+            const double share_a = a.ignores(row) ? 0 : lambda[row];
+            const double share_b = b.ignores(row) ? 0 : 1 - lambda[row];
+            double loss = 0;
+            slope[row] = 0;
+            if (a.ignores(row) && b.ignores(row)) { // whatever its logits are
+                s.sum[i] = 1;
+                for (Index j = 0; j < k; ++j)
+                    tile.entry(s.e, i, j) = 0;
+            }
+            else {
                 const auto sum = static_cast<double>(s.sum[i]);
                 const double log_sum = std::log(sum);
-                const double below_a = static_cast<double>(s.largest[i]) -
-                                       static_cast<double>(z(row, static_cast<Index>(a[row])));
-                const double below_b = static_cast<double>(s.largest[i]) -
-                                       static_cast<double>(z(row, static_cast<Index>(b[row])));
-                const double l = lambda[row];
-                const double loss = (l == 0 ? 0 : l * (log_sum + below_a)) +
-                                    (l == 1 ? 0 : (1 - l) * (log_sum + below_b));
-                slope[row] = a[row] == b[row] ? 0 : w * (below_a - below_b);
-                factor[i] = static_cast<T>(w / sum);
-                of_h[i] = static_cast<T>(w / (sum * sum));
+                const double smooth =
+                    spread == 0 ? 0 : spread_sum * log_sum + spread * smooth_loss[i];
+                const auto loss_of = [&](const ClassTargets<T>& y) {
+                    const double hard = hardness * y.weight(row);
+                    if (y.ignores(row))
+                        return 0.0;
+                    return hard == 0 ? smooth
+                                     : smooth + hard * (log_sum + static_cast<double>(s.shift[i]) -
+                                                        static_cast<double>(z(row, y(row))));
+                };
+                const double loss_a = loss_of(a);
+                const double loss_b = loss_of(b);
+                if (a(row) != b(row))
+                    slope[row] = loss_a - loss_b;
+                loss =
+                    (share_a == 0 ? 0 : share_a * loss_a) + (share_b == 0 ? 0 : share_b * loss_b);
+                const double w = scale(row);
+                const double mass = hardness * (share_a * a.weight(row) + share_b * b.weight(row)) +
+                                    spread_sum * (share_a + share_b);
+                of_p[i] = static_cast<T>(w * mass / sum);
+                of_h[i] = static_cast<T>(w * mass / (sum * sum));
+                of_spread[i] = static_cast<T>(w * spread * (share_a + share_b));
                 total += w * loss;
-                if (per_sample)
-                    per_sample.put(per_sample.view(row), static_cast<T>(loss));
             }
-            if (curvature)
+            if (out.per_sample)
+                out.per_sample.put(out.per_sample.view(row), static_cast<T>(loss));
+        }
+        if (out.curvature)
+            tile.each([=](auto at) {
+                const V e = at(s.e);
+                at.put(out.curvature, at(of_h) * e * max(at(s.sum) - e, V(0)));
+            });
+        if (out.gz) {
+            if (spread == 0)
+                tile.each([=](auto at) { at.put(out.gz, at(of_p) * at(s.e)); });
+            else
                 tile.each([=](auto at) {
-                    const auto e = at(s.e);
-                    at.put(curvature, at(of_h) * e * max(at(s.sum) - e, simd::Pack<T>(0)));
+                    const V t = c.data == nullptr ? V(1) : at(c);
+                    at.put(out.gz, at(of_p) * at(s.e) - at(of_spread) * t);
                 });
-            if (gz) {
-                for (Index i = 0; i < tile.rows(); ++i) {
-                    const Index row = tile.row(i);
-                    const double l = lambda[row];
-                    tile.entry(s.e, i, a[row]) -= static_cast<T>(l) * s.sum[i];
-                    tile.entry(s.e, i, b[row]) -= static_cast<T>(1 - l) * s.sum[i];
-                }
-                tile.each([=](auto at) { at.put(gz, at(factor) * at(s.e)); });
+            const auto take_off = [&](const ClassTargets<T>& y, Index row, double share) {
+                if (!y.ignores(row))
+                    out.gz.view(row, y(row)) -= static_cast<T>(out.gz.scale * scale(row) *
+                                                               hardness * share * y.weight(row));
+            };
+            for (Index row = tile.row(0); row < tile.row(tile.rows()); ++row) {
+                take_off(a, row, lambda[row]);
+                take_off(b, row, 1 - lambda[row]);
             }
-            return total;
-        });
-    if (const auto& g = lambda.gradient) {
-        const auto put = [&](Index i, double number) {
-            const Destination<T, 1> to{
-                {g.view.data, {lambda.count}, {g.view.strides[0]}}, g.scale, g.mode};
-            to.put(to.view(i), static_cast<T>(number));
-        };
-        if (lambda.count == z.rows())
-            for (Index i = 0; i < lambda.count; ++i)
-                put(i, slope[i]);
-        else
-            put(0, std::accumulate(slope, slope + z.rows(), 0.0));
+        }
+        return total;
+    });
+    if (!lambda.gradient)
+        return value;
+    double sum = 0;
+    for (Index i = 0; i < n; ++i) {
+        const double heavier = how.reduction == Reduction::sum ? 0 : a.weight(i) - b.weight(i);
+        const double g = scale(i) * (slope[i] - (heavier == 0 ? 0 : heavier * value));
+        sum += g;
+        if (lambda.count == n)
+            lambda.put(i, g);
     }
+    if (lambda.count != n)
+        lambda.put(0, sum);
     return value;
 }
 

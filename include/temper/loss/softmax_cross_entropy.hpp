@@ -117,31 +117,34 @@ template <class T>
 double kernel::SoftmaxCrossEntropy<T>::hard(MatrixView<const T> z, const ClassTargets<T>& y,
                                             double smoothing, RowScale<T> scale, const Outputs& out)
 {
+    using V = simd::Pack<T>;
     const Index k = z.cols();
-    // The smoothed part of every class's target, and their sum.
+    // The smoothed part of every class's target but for its weight, and the sum of all.
     const VectorView<const T> c = y.class_weights;
     const double spread = smoothing / static_cast<double>(k);
     double spread_sum = smoothing;
     if (smoothing > 0 && c.data != nullptr)
         spread_sum =
             spread * simd::row_sum(k, std::array{simd::source(c)}, [](auto u) { return u; });
-    const auto spread_of = [=](auto at) {
-        using V = simd::Pack<T>;
-        return c.data == nullptr ? V(spread) : V(spread) * at(c);
-    };
 
     return simd::sum_tiles<T>(simd::operands(z, out.gz, out.curvature), 1, [&](const auto& tile) {
-        const auto s = simd::softmax_of_one(tile, z, tile.scratch(0), y);
+        const auto s = simd::softmax_of_one(tile, z, tile.scratch(0, out.gz), y);
+        const auto e = s.e;
         auto smooth_loss = tile.totals();
-        if (smoothing > 0)
-            smooth_loss = tile.sum([=](auto at) {
-                using V = simd::Pack<T>;
-                const V t = spread_of(at);
-                return select(t == V(0), t, t * (at(s.largest) - at(z)));
-            });
+        auto log_sum = tile.numbers();
+        if (smoothing > 0) {
+            const auto shift = s.shift;
+            smooth_loss = c.data == nullptr
+                              ? tile.sum([=](auto at) { return at(shift) - at(z); })
+                              : tile.sum([=](auto at) {
+                                    const V t = at(c);
+                                    return select(t == V(0), t, t * (at(shift) - at(z)));
+                                });
+            tile.each_row([&](auto at) { at.put(log_sum, log(at(s.sum))); });
+        }
 
         double total = 0;
-        auto of_p = tile.numbers(); // the gradient is of_p_i e_ij - of_spread_i spread_j,
+        auto of_p = tile.numbers(); // the gradient is of_p_i e_ij - of_spread_i c_j,
         auto of_spread = tile.numbers();
         auto of_h = tile.numbers();     // the curvature of_h_i e_ij (sum_i - e_ij)
         auto of_label = tile.numbers(); // once the label's e_ij is this
@@ -155,10 +158,10 @@ double kernel::SoftmaxCrossEntropy<T>::hard(MatrixView<const T> z, const ClassTa
                 const double all = hard + spread_sum;
                 loss = hard == 0 ? 0 : hard * static_cast<double>(s.loss[i]);
                 if (smoothing > 0)
-                    loss += spread_sum * std::log(static_cast<double>(s.sum[i])) + smooth_loss[i];
+                    loss += spread_sum * static_cast<double>(log_sum[i]) + spread * smooth_loss[i];
                 const double inverse = 1 / static_cast<double>(s.sum[i]);
                 of_p[i] = static_cast<T>(w * all * inverse);
-                of_spread[i] = static_cast<T>(w);
+                of_spread[i] = static_cast<T>(w * spread);
                 of_h[i] = static_cast<T>(w * all * inverse * inverse);
                 of_label[i] =
                     all == 0 ? T(0)
@@ -169,20 +172,21 @@ double kernel::SoftmaxCrossEntropy<T>::hard(MatrixView<const T> z, const ClassTa
                 out.per_sample.put(out.per_sample.view(row), static_cast<T>(loss));
         }
         if (out.curvature)
-            tile.each([=](auto at) {
-                const auto e = at(s.e);
-                at.put(out.curvature, at(of_h) * e * max(at(s.sum) - e, simd::Pack<T>(0)));
+            tile.each([=, sum = s.sum](auto at) {
+                const V x = at(e);
+                at.put(out.curvature, at(of_h) * x * max(at(sum) - x, V(0)));
             });
         if (out.gz) {
             for (Index i = 0; i < tile.rows(); ++i)
                 if (const Index label = y(tile.row(i)); label >= 0)
-                    tile.entry(s.e, i, label) = of_label[i];
-            if (smoothing > 0)
-                tile.each([=](auto at) {
-                    at.put(out.gz, at(of_p) * at(s.e) - at(of_spread) * spread_of(at));
-                });
+                    tile.entry(e, i, label) = of_label[i];
+            if (smoothing == 0)
+                tile.each([=](auto at) { at.put(out.gz, at(of_p) * at(e)); });
+            else if (c.data == nullptr)
+                tile.each([=](auto at) { at.put(out.gz, at(of_p) * at(e) - at(of_spread)); });
             else
-                tile.each([=](auto at) { at.put(out.gz, at(of_p) * at(s.e)); });
+                tile.each(
+                    [=](auto at) { at.put(out.gz, at(of_p) * at(e) - at(of_spread) * at(c)); });
         }
         return total;
     });
@@ -199,18 +203,16 @@ double kernel::SoftmaxCrossEntropy<T>::soft(MatrixView<const T> z, MatrixView<co
     const auto of_class = [=](auto at) {
         return class_weights.data == nullptr ? V(1) : at(class_weights);
     };
-    const auto target = [=](auto at) {
-        return of_class(at) * fma(V(1 - smoothing), at(y), V(spread));
-    };
-
-    return simd::sum_tiles<T>(
-        simd::operands(z, y, out.gz, out.gy, out.curvature), 1, [&](const auto& tile) {
-            const auto s = simd::softmax(tile, z, tile.scratch(0));
-            const auto mass = tile.sum(target);
-            const auto below = tile.sum([=](auto at) {
-                const V t = target(at);
-                return select(t == V(0), t, t * (at(s.largest) - at(z)));
-            });
+    const auto all = simd::operands(z, y, out.gz, out.gy, out.curvature);
+    const auto with_targets = [&](auto target) {
+        return simd::sum_tiles<T>(all, 1, [&](const auto& tile) {
+            const auto [s, sums] =
+                simd::softmax<2>(tile, z, tile.scratch(0, out.gz), [target](auto at, V below) {
+                    const V t = target(at);
+                    return std::array{t, select(t == V(0), t, -t * below)};
+                });
+            const auto& mass = sums[0];
+            const auto& below = sums[1];
             double total = 0;
             auto of_p = tile.numbers();
             auto of_target = tile.numbers();
@@ -230,23 +232,28 @@ double kernel::SoftmaxCrossEntropy<T>::soft(MatrixView<const T> z, MatrixView<co
                 if (out.per_sample)
                     out.per_sample.put(out.per_sample.view(row), static_cast<T>(loss));
             }
-            if (out.gz)
-                tile.each([=](auto at) {
-                    at.put(out.gz, at(of_p) * at(s.e) - at(of_target) * target(at));
-                });
             if (out.gy)
-                tile.each([=](auto at) {
+                tile.each([=, shift = s.shift](auto at) {
                     const V c = V(1 - smoothing) * of_class(at);
-                    const V surprise = at(log_sum) + (at(s.largest) - at(z));
+                    const V surprise = at(log_sum) + (at(shift) - at(z));
                     at.put(out.gy, at(of_target) * select(c == V(0), c, c * surprise));
                 });
             if (out.curvature)
-                tile.each([=](auto at) {
-                    const V e = at(s.e);
-                    at.put(out.curvature, at(of_h) * e * max(at(s.sum) - e, V(0)));
+                tile.each([=, e = s.e, sum = s.sum](auto at) {
+                    const V x = at(e);
+                    at.put(out.curvature, at(of_h) * x * max(at(sum) - x, V(0)));
+                });
+            if (out.gz)
+                tile.each([=, e = s.e](auto at) {
+                    at.put(out.gz, at(of_p) * at(e) - at(of_target) * target(at));
                 });
             return total;
         });
+    };
+    if (smoothing == 0 && class_weights.data == nullptr)
+        return with_targets([=](auto at) { return at(y); });
+    return with_targets(
+        [=](auto at) { return of_class(at) * fma(V(1 - smoothing), at(y), V(spread)); });
 }
 
 TEMPER_INSTANTIATE(kernel::SoftmaxCrossEntropy);

@@ -24,18 +24,6 @@
 
 namespace temper::inline TEMPER_ABI {
 
-enum class MeanOver { entries, samples, nothing };
-
-/// The factor of each sample's squared distance over d features, before that of the samples.
-[[nodiscard]] inline double entry_scale(MeanOver mean_over, Index d)
-{
-    return mean_over == MeanOver::entries && d > 0 ? 1 / static_cast<double>(d) : 1;
-}
-[[nodiscard]] inline Reduction reduction_of(MeanOver mean_over)
-{
-    return mean_over == MeanOver::nothing ? Reduction::sum : Reduction::mean;
-}
-
 struct L2Alignment {
     static constexpr std::string_view name = "L2Alignment";
     MeanOver mean_over = MeanOver::entries;

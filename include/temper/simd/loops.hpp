@@ -60,6 +60,24 @@ struct Plus {
         return a.sum();
     }
 };
+/// The largest of what is not NaN, or NaN.
+struct Top {
+    template <class T>
+    using Total = T;
+    template <class T>
+    static constexpr T identity = -std::numeric_limits<T>::infinity();
+    template <class V>
+    static V fold(V a, V b)
+    {
+        using math::max;
+        return max(a, b);
+    }
+    template <class T>
+    static T lanes(Pack<T> a)
+    {
+        return a.maximum();
+    }
+};
 /// The largest; NaN wins.
 struct Largest {
     template <class T>
@@ -85,8 +103,11 @@ struct Largest {
 };
 
 template <class T>
-Pack<T> gather(const Source<T>& s, Index i, Index n)
+[[gnu::always_inline]] inline Pack<T> gather(const Source<T>& s, Index i, Index n)
 {
+    if (n == Pack<T>::size)
+        return s.stride == 1 ? Pack<T>::load(s.p + i)
+                             : Pack<T>::gather(s.p + i * s.stride, s.stride);
     T lanes[static_cast<std::size_t>(Pack<T>::size)];
     for (Index l = 0; l < Pack<T>::size; ++l)
         lanes[l] = s.p[(i + (l < n ? l : n - 1)) * s.stride]; // lanes beyond n repeat the last one

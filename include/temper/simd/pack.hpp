@@ -13,6 +13,9 @@
 #include <temper/core/math.hpp>
 
 #include <array>
+#include <bit>
+#include <cstdint>
+#include <limits>
 #include <utility>
 
 #ifndef TEMPER_NO_SIMD
@@ -22,6 +25,58 @@
 namespace temper::inline TEMPER_ABI::simd {
 
 #ifndef TEMPER_NO_SIMD
+
+namespace detail {
+
+/// exp x = 2^k exp r with k = round(x / log 2): the coefficients of r^2, r^3, ... in exp r for
+/// |r| <= log(2) / 2, of least relative error.
+template <class T>
+struct Exponential;
+template <>
+struct Exponential<float> {
+    using Bits = std::int32_t;
+    static constexpr float series[] = {0.499999934F, 0.166665206F, 0.041668388F, 0.00836871688F,
+                                       0.00138145986F};
+    static constexpr float smallest = -87.33654F;
+    static constexpr float largest = 88.37626F;
+};
+template <>
+struct Exponential<double> {
+    using Bits = std::int64_t;
+    static constexpr double series[] = {0.50000000000000111,    0.16666666666666413,
+                                        0.041666666666530155,   0.0083333333334944613,
+                                        0.0013888888943630114,  0.00019841269506578688,
+                                        2.480149309890655e-05,  2.7557586373840165e-06,
+                                        2.7630248379211441e-07, 2.5000061602835666e-08};
+    static constexpr double smallest = -708.396;
+    static constexpr double largest = 709.4361;
+};
+
+/// Within a unit in the last place or so near 0, and within |x| / 6 of them far away: an x that was itself
+/// rounded is no better. 0 where the result would be less than the smallest normal number; what would be
+/// more than 2^(emax + 1/2) must not be asked for. xsimd's exp takes 1.6 times as long, in double 1.8 times.
+template <class T>
+[[nodiscard]] xsimd::batch<T> bounded_exp(xsimd::batch<T> x)
+{
+    using V = xsimd::batch<T>;
+    using E = Exponential<T>;
+    using Integers = xsimd::batch<typename E::Bits>;
+    constexpr int digits = std::numeric_limits<T>::digits - 1;
+    // Added to a small number this leaves its nearest integer, plus the bias of exponents, in the last bits.
+    constexpr T bias = static_cast<T>(std::numeric_limits<T>::max_exponent - 1);
+    const V magic(T(1.5) * static_cast<T>(std::int64_t{1} << digits) + bias);
+    const V shifted = xsimd::fma(x, V(T(1.4426950408889634)), magic);
+    const V k = shifted - magic;
+    const V r = xsimd::fma(k, V(T(-0.69314718055994531)), x);
+    V sum(E::series[std::size(E::series) - 1]);
+    for (std::size_t i = std::size(E::series) - 1; i-- > 0;)
+        sum = xsimd::fma(sum, r, V(E::series[i]));
+    sum = xsimd::fma(xsimd::fma(sum, r, V(T(1))), r, V(T(1)));
+    const V power = std::bit_cast<V>(std::bit_cast<Integers>(shifted) << digits);
+    return xsimd::select(x < V(E::smallest), V(T(0)), sum * power);
+}
+
+} // namespace detail
 
 template <class T>
 class Pack {
@@ -41,6 +96,24 @@ class Pack {
     Pack(Native v) : v_(v) {} // NOLINT(google-explicit-constructor): the same thing
 
     [[nodiscard]] static Pack load(const T* p) { return Pack(Native::load_unaligned(p)); }
+    /// Numbers that are `stride` apart.
+    [[nodiscard]] static Pack gather(const T* p, Index stride)
+    {
+        return [=]<Index... lane>(std::integer_sequence<Index, lane...>) {
+            return Pack(Native{p[lane * stride]...});
+        }(std::make_integer_sequence<Index, size>{});
+    }
+    /// 0, 1, 2, ...
+    [[nodiscard]] static Pack lanes()
+    {
+        static constexpr auto numbers = [] {
+            std::array<T, static_cast<std::size_t>(size)> all{};
+            for (std::size_t i = 0; i < all.size(); ++i)
+                all[i] = static_cast<T>(i);
+            return all;
+        }();
+        return load(numbers.data());
+    }
     void store(T* p) const { v_.store_unaligned(p); }
 
     friend Pack operator+(Pack a, Pack b) { return a.v_ + b.v_; }
@@ -60,11 +133,19 @@ class Pack {
     /// a * b + c
     friend Pack fma(Pack a, Pack b, Pack c) { return xsimd::fma(a.v_, b.v_, c.v_); }
     friend Pack select(Mask m, Pack a, Pack b) { return xsimd::select(m, a.v_, b.v_); }
+    /// NaN if b is NaN.
     friend Pack min(Pack a, Pack b) { return xsimd::min(a.v_, b.v_); }
     friend Pack max(Pack a, Pack b) { return xsimd::max(a.v_, b.v_); }
     friend Pack abs(Pack a) { return xsimd::abs(a.v_); }
     friend Pack sqrt(Pack a) { return xsimd::sqrt(a.v_); }
-    friend Pack exp(Pack a) { return xsimd::exp(a.v_); }
+    friend Pack exp(Pack a)
+    {
+        const Native infinity(std::numeric_limits<T>::infinity());
+        const Native largest(detail::Exponential<T>::largest);
+        return xsimd::select(largest < a.v_, infinity, detail::bounded_exp<T>(a.v_));
+    }
+    /// exp of what is known to be no more than 88 (709 in double).
+    friend Pack bounded_exp(Pack a) { return detail::bounded_exp<T>(a.v_); }
     friend Pack expm1(Pack a) { return xsimd::expm1(a.v_); }
     friend Pack log(Pack a) { return xsimd::log(a.v_); }
     friend Pack log1p(Pack a) { return xsimd::log1p(a.v_); }
@@ -87,7 +168,7 @@ class Pack {
     /// The sum of the lanes, in a fixed order.
     [[nodiscard]] T sum() const
     {
-        std::array<T, place> x = lanes();
+        std::array<T, place> x = entries();
         for (std::size_t half = place / 2; half > 0; half /= 2)
             for (std::size_t i = 0; i < half; ++i)
                 x[i] += x[i + half];
@@ -95,7 +176,7 @@ class Pack {
     }
     [[nodiscard]] T maximum() const
     {
-        std::array<T, place> x = lanes();
+        std::array<T, place> x = entries();
         for (std::size_t half = place / 2; half > 0; half /= 2)
             for (std::size_t i = 0; i < half; ++i)
                 x[i] = x[i + half] > x[i] ? x[i + half] : x[i];
@@ -114,12 +195,12 @@ class Pack {
             static_cast<Register>(a.v_), static_cast<Register>(b.v_),
             (from + static_cast<Index>(i / 2) + (i % 2 == 0 ? Index{0} : size))...)));
 #else
-        const std::array<T, place> x = a.lanes(), y = b.lanes();
+        const std::array<T, place> x = a.entries(), y = b.entries();
         const std::array<T, place> both{(i % 2 == 0 ? x : y)[from + i / 2]...};
         return load(both.data());
 #endif
     }
-    [[nodiscard]] std::array<T, place> lanes() const
+    [[nodiscard]] std::array<T, place> entries() const
     {
         std::array<T, place> out;
         store(out.data());
@@ -146,6 +227,8 @@ class Pack {
     }
 
     [[nodiscard]] static Pack load(const T* p) { return Pack(*p); }
+    [[nodiscard]] static Pack gather(const T* p, Index) { return Pack(*p); }
+    [[nodiscard]] static Pack lanes() { return Pack(T(0)); }
     void store(T* p) const { *p = v_; }
 
     friend Pack operator+(Pack a, Pack b) { return Pack(a.v_ + b.v_); }
@@ -169,6 +252,7 @@ class Pack {
     friend Pack abs(Pack a) { return Pack(std::abs(a.v_)); }
     friend Pack sqrt(Pack a) { return Pack(std::sqrt(a.v_)); }
     friend Pack exp(Pack a) { return Pack(std::exp(a.v_)); }
+    friend Pack bounded_exp(Pack a) { return exp(a); }
     friend Pack expm1(Pack a) { return Pack(std::expm1(a.v_)); }
     friend Pack log(Pack a) { return Pack(std::log(a.v_)); }
     friend Pack log1p(Pack a) { return Pack(std::log1p(a.v_)); }

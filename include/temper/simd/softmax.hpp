@@ -3,11 +3,14 @@
 
 // Softmax and log-sum-exp of rows.
 //
-//   p_ij = exp(z_ij - m_i) / s_i      m_i = max_j z_ij      s_i = sum_j exp(z_ij - m_i)
+//   p_ij = exp(z_ij - m_i) / s_i      s_i = sum_j exp(z_ij - m_i)
 //   log sum_j exp(z_ij) = m_i + log s_i
 //
-// Logits of any size are fine; minus infinity is a probability of 0. A row with NaN or plus infinity, or
-// of nothing but minus infinity, has no softmax: NaN. Over no columns the log-sum-exp is minus infinity.
+// m_i is about the largest logit of the row. A glance at a long row finds a number that will do, nearly
+// always, and spares a pass over it: no more than 20 below the largest, so that no exponential is too large
+// for its sum. Logits of any size are fine; minus infinity is a probability of 0. A row with NaN or plus
+// infinity, or of nothing but minus infinity, has no softmax: NaN. Over no columns the log-sum-exp is minus
+// infinity.
 
 #include <temper/simd/tiles.hpp>
 
@@ -17,81 +20,210 @@ namespace temper::inline TEMPER_ABI::simd {
 template <class T, Lanes lanes>
 struct Softmax {
     TileMatrix<T> e;
-    PerRow<T, lanes> largest;
+    PerRow<T, lanes> shift; ///< m_i
     PerRow<T, lanes> sum;
 };
 
-/// Of logits that a formula gives, or of a matrix of them.
-template <class T, Lanes lanes, class Logits>
-[[nodiscard]] Softmax<T, lanes> softmax(const Tile<T, lanes>& tile, const Logits& logits,
-                                        const TileMatrix<T>& e)
+namespace detail {
+
+/// A matrix of logits, as a formula.
+template <class T>
+struct Entries {
+    View<const T, 2> z;
+    template <class At>
+    [[nodiscard, gnu::always_inline]] Pack<T> operator()(const At& at) const
+    {
+        return at(z);
+    }
+};
+
+/// Logits that are looked at twice. Those that are not dense in memory are kept in `copy` the first time.
+template <class T, Lanes lanes, class Formula = Entries<T>>
+struct Logits {
+    Formula formula;
+    TileMatrix<T> copy;
+
+    [[nodiscard]] PerRow<T, lanes> glance(const Tile<T, lanes>& tile) const
+    {
+        return tile.glance([*this](auto at) {
+            const auto x = formula(at);
+            if constexpr (lanes != Lanes::along)
+                at.put(copy, x);
+            return x;
+        });
+    }
+    [[nodiscard]] PerRow<T, lanes> top(const Tile<T, lanes>& tile) const
+    {
+        return tile.top(formula);
+    }
+    template <class At>
+    [[nodiscard, gnu::always_inline]] Pack<T> again(const At& at) const
+    {
+        if constexpr (lanes == Lanes::along)
+            return formula(at);
+        else
+            return at(copy);
+    }
+    [[nodiscard]] T entry(const Tile<T, lanes>& tile, Index i, Index column) const
+    {
+        if constexpr (std::is_same_v<Formula, Entries<T>>)
+            return formula.z(tile.row(i), column);
+        else
+            return tile.value(formula, i, column);
+    }
+    /// exp of a logit that is `below` the shift. Above it, it is cut off: enough for `failed`.
+    [[nodiscard, gnu::always_inline]] static Pack<T> raised(Pack<T> below)
+    {
+        return bounded_exp(lanes == Lanes::along ? min(Pack<T>(T(40)), below) : below);
+    }
+    /// Was a glance not enough?
+    [[nodiscard]] static bool failed(const Tile<T, lanes>& tile,
+                                     const PerRow<T, lanes, double>& sum)
+    {
+        bool failed = false;
+        for (Index i = 0; lanes == Lanes::along && i < tile.rows(); ++i)
+            failed = failed || !(sum[i] < 4.8e8); // about exp 20
+        return failed;
+    }
+};
+template <class T, Lanes lanes, class Formula>
+[[nodiscard]] Logits<T, lanes, Formula> logits_of(const Tile<T, lanes>&, const Formula& formula,
+                                                  const TileMatrix<T>& copy)
 {
-    const auto largest = tile.max([=](auto at) {
-        const auto x = logits(at);
-        at.put(e, x);
-        return x;
-    });
-    const auto sum = tile.sum([=](auto at) {
-        const auto x = exp(at(e) - at(largest));
-        at.put(e, x);
-        return x;
-    });
-    return {e, largest, sum.narrow()};
+    return {formula, copy};
 }
 template <class T, Lanes lanes>
-[[nodiscard]] Softmax<T, lanes> softmax(const Tile<T, lanes>& tile, const View<const T, 2>& z,
-                                        const TileMatrix<T>& e)
+[[nodiscard]] Logits<T, lanes> logits_of(const Tile<T, lanes>&, const View<const T, 2>& z,
+                                         const TileMatrix<T>& copy)
 {
-    return softmax(tile, [=](auto at) { return at(z); }, e);
+    return {{z}, copy};
 }
 
-/// The same, with one entry of each row set apart, and what rounding would lose of a probability next to
+} // namespace detail
+
+/// Of logits that a formula gives, or of a matrix of them, with N further sums on the way: those of the
+/// packs that more(at, logit - shift) gives. The formula may be asked for an entry twice.
+template <std::size_t N, class T, Lanes lanes, class Formula, class More>
+[[nodiscard]] auto softmax(const Tile<T, lanes>& tile, const Formula& formula,
+                           const TileMatrix<T>& e, const More& more)
+{
+    const auto logits = detail::logits_of(tile, formula, e);
+    const auto sums_with = [&](const PerRow<T, lanes>& shift) {
+        return tile.template sums<N + 1>([=](auto at) {
+            const auto below = logits.again(at) - at(shift);
+            std::array<Pack<T>, N + 1> all;
+            all[0] = logits.raised(below);
+            at.put(e, all[0]);
+            const std::array<Pack<T>, N> rest = more(at, below);
+            std::copy(rest.begin(), rest.end(), all.begin() + 1);
+            return all;
+        });
+    };
+    auto shift = logits.glance(tile);
+    auto sums = sums_with(shift);
+    if (logits.failed(tile, sums[0])) {
+        shift = logits.top(tile);
+        sums = sums_with(shift);
+    }
+    std::array<PerRow<T, lanes, double>, N> rest;
+    std::copy(sums.begin() + 1, sums.end(), rest.begin());
+    return std::pair{Softmax<T, lanes>{e, shift, sums[0].narrow()}, rest};
+}
+template <class T, Lanes lanes, class Formula>
+[[nodiscard]] Softmax<T, lanes> softmax(const Tile<T, lanes>& tile, const Formula& formula,
+                                        const TileMatrix<T>& e)
+{
+    return softmax<0>(tile, formula, e, [](auto, auto) { return std::array<Pack<T>, 0>{}; }).first;
+}
+
+/// Two distributions p = softmax(t / T) and q = softmax(s / T) over the same columns, and what their
+/// divergence is made of: log(p / q) is log_of plus the logarithm of the ratio of the sums, and `cross` the
+/// sum of the exponentials of p times log_of.
+template <class T, Lanes lanes>
+struct SoftmaxPair {
+    Softmax<T, lanes> p;
+    Softmax<T, lanes> q;
+    PerRow<T, lanes, double> cross;
+    T sharpness;
+
+    template <class At>
+    [[nodiscard, gnu::always_inline]] Pack<T> log_of(const At& at, const View<const T, 2>& t,
+                                                     const View<const T, 2>& s) const
+    {
+        return ((at(t) - at(p.shift)) - (at(s) - at(q.shift))) * Pack<T>(sharpness);
+    }
+};
+template <class T, Lanes lanes>
+[[nodiscard]] SoftmaxPair<T, lanes>
+softmax_pair(const Tile<T, lanes>& tile, double temperature, const View<const T, 2>& t,
+             const TileMatrix<T>& e_t, const View<const T, 2>& s, const TileMatrix<T>& e_s)
+{
+    const auto sharpness = static_cast<T>(1 / temperature);
+    const detail::Logits<T, lanes> of_t{{t}, e_t};
+    const detail::Logits<T, lanes> of_s{{s}, e_s};
+    const auto sums_with = [&](const PerRow<T, lanes>& shift_t, const PerRow<T, lanes>& shift_s) {
+        return tile.template sums<3>([=](auto at) {
+            using V = Pack<T>;
+            const V x = (of_t.again(at) - at(shift_t)) * V(sharpness);
+            const V y = (of_s.again(at) - at(shift_s)) * V(sharpness);
+            const V p = of_t.raised(x);
+            const V q = of_s.raised(y);
+            at.put(e_t, p);
+            at.put(e_s, q);
+            return std::array{p, q, select(p == V(0), p, p * (x - y))};
+        });
+    };
+    auto shift_t = of_t.glance(tile);
+    auto shift_s = of_s.glance(tile);
+    auto sums = sums_with(shift_t, shift_s);
+    if (of_t.failed(tile, sums[0]) || of_s.failed(tile, sums[1])) {
+        shift_t = of_t.top(tile);
+        shift_s = of_s.top(tile);
+        sums = sums_with(shift_t, shift_s);
+    }
+    return {{e_t, shift_t, sums[0].narrow()}, {e_s, shift_s, sums[1].narrow()}, sums[2], sharpness};
+}
+
+/// A softmax with one entry of each row set apart, and what rounding would lose of a probability next to
 /// 1 kept: `others` is the sum without that entry, which stands in `one`, and `loss` is minus the logarithm
 /// of its probability. A row of which none is set apart (negative) counts for nothing, whatever is in it:
 /// all is 0, and the sum 1.
 template <class T, Lanes lanes>
 struct SoftmaxOfOne {
     TileMatrix<T> e;
-    PerRow<T, lanes> largest;
+    PerRow<T, lanes> shift;
     PerRow<T, lanes> one;
     PerRow<T, lanes> others;
     PerRow<T, lanes> sum;
     PerRow<T, lanes> loss;
 };
 
-template <class T, Lanes lanes, class Logits, class Which>
+template <class T, Lanes lanes, class Formula, class Which>
 [[nodiscard]] SoftmaxOfOne<T, lanes> softmax_of_one(const Tile<T, lanes>& tile,
-                                                    const Logits& logits, const TileMatrix<T>& e,
+                                                    const Formula& formula, const TileMatrix<T>& e,
                                                     const Which& which)
 {
-    SoftmaxOfOne<T, lanes> r{e, {}, {}, {}, {}, {}};
-    const auto largest = r.largest = tile.max([=](auto at) {
-        const auto x = logits(at);
-        at.put(e, x);
-        return x;
-    });
-    auto logit = tile.numbers();
+    const auto s = softmax(tile, formula, e);
+    const auto logits = detail::logits_of(tile, formula, e);
+    SoftmaxOfOne<T, lanes> r{e, s.shift, {}, {}, {}, {}};
+    auto below = tile.numbers();
+    bool is_next_to_1 = false;
     for (Index i = 0; i < tile.rows(); ++i)
         if (const Index j = which(tile.row(i)); j >= 0) {
-            T& apart = tile.entry(e, i, j);
-            logit[i] = apart;
-            apart = -std::numeric_limits<T>::infinity();
+            std::swap(r.one[i], tile.entry(e, i, j));
+            r.others[i] = s.sum[i] - r.one[i];
+            below[i] = logits.entry(tile, i, j) - s.shift[i];
+            is_next_to_1 = is_next_to_1 || r.one[i] > r.others[i];
         }
-    r.others = tile.sum([=](auto at) {
-                       const auto x = exp(at(e) - at(largest));
-                       at.put(e, x);
-                       return x;
-                   })
-                   .narrow();
+    if (is_next_to_1)
+        r.others = tile.sum([=](auto at) { return at(e); }).narrow();
     tile.each_row([&](auto at) {
         using V = Pack<T>;
-        const V below = at(logit) - at(r.largest);
-        const V one = exp(below);
+        const V one = at(r.one);
         const V others = at(r.others);
-        at.put(r.one, one);
+        const V rest = others / one;
         at.put(r.sum, one + others);
-        // The largest entry's probability may be next to 1; that of any other is below 1/2.
-        at.put(r.loss, log1p(select(below == V(0), others, one + others - V(1))) - below);
+        at.put(r.loss, select(one > others, log1p(rest), log(one + others) - at(below)));
     });
     for (Index i = 0; i < tile.rows(); ++i)
         if (const Index j = which(tile.row(i)); j >= 0)
@@ -103,13 +235,6 @@ template <class T, Lanes lanes, class Logits, class Which>
                 tile.entry(e, i, column) = 0;
         }
     return r;
-}
-template <class T, Lanes lanes, class Which>
-[[nodiscard]] SoftmaxOfOne<T, lanes> softmax_of_one(const Tile<T, lanes>& tile,
-                                                    const View<const T, 2>& z,
-                                                    const TileMatrix<T>& e, const Which& which)
-{
-    return softmax_of_one(tile, [=](auto at) { return at(z); }, e, which);
 }
 
 /// p = softmax of the rows of z.
@@ -130,7 +255,7 @@ void log_sum_exp_rows(const View<const T, 2>& z, const Destination<T, 1>& l)
     (void)sum_tiles<T>(operands(z), 1, [&](const auto& tile) {
         const auto s = softmax(tile, z, tile.scratch(0));
         for (Index i = 0; i < tile.rows(); ++i)
-            l.put(l.view(tile.row(i)), s.largest[i] + std::log(s.sum[i]));
+            l.put(l.view(tile.row(i)), s.shift[i] + std::log(s.sum[i]));
         return 0.0;
     });
 }

@@ -60,14 +60,18 @@ template <class T, Lanes lanes>
     return scale;
 }
 
-/// The unit rows of x in the workspace, and what their pullback takes.
+/// The unit rows of x in the workspace, or in u, and what their pullback takes.
 template <class T>
 struct UnitRows {
     MatrixView<T> u{};
     T* backward = nullptr;
 
     UnitRows(Workspace::Frame& frame, MatrixView<const T> x, double epsilon)
-        : u(frame.matrix_like(x)), backward(frame.take<T>(x.rows()))
+        : UnitRows(frame, x, epsilon, frame.matrix_like(x))
+    {
+    }
+    UnitRows(Workspace::Frame& frame, MatrixView<const T> x, double epsilon, MatrixView<T> in)
+        : u(in), backward(frame.take<T>(x.rows()))
     {
         const Destination<T, 2> to{u, 1, Mode::overwrite};
         (void)sum_tiles<T>(operands(x, u), 0, [&](const auto& tile) {
@@ -80,7 +84,11 @@ struct UnitRows {
     }
     void pull(MatrixView<const T> p, const Destination<T, 2>& gx) const
     {
-        const MatrixView<const T> unit = u;
+        pull(u, backward, p, gx);
+    }
+    static void pull(MatrixView<const T> unit, const T* backward, MatrixView<const T> p,
+                     const Destination<T, 2>& gx)
+    {
         (void)sum_tiles<T>(operands(unit, p, gx), 0, [&](const auto& tile) {
             const auto along = tile.sum([=](auto at) { return at(unit) * at(p); }).narrow();
             auto factor = tile.numbers();
