@@ -23,6 +23,7 @@
 #include <temper/core/parallel.hpp>
 #include <temper/core/portable_math.hpp>
 #include <temper/core/random.hpp>
+#include <temper/core/ranks.hpp>
 #include <temper/core/reduction.hpp>
 #include <temper/core/required.hpp>
 #include <temper/core/state.hpp>
@@ -92,7 +93,9 @@
 #include <temper/schedule/sparsity_schedule.hpp>
 #include <temper/schedule/step_decay.hpp>
 #include <temper/schedule/warm_up.hpp>
+#include <temper/simd/column_moments.hpp>
 #include <temper/simd/columns.hpp>
+#include <temper/simd/gathered_rows.hpp>
 #include <temper/simd/groups.hpp>
 #include <temper/simd/loops.hpp>
 #include <temper/simd/pack.hpp>

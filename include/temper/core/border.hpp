@@ -639,7 +639,7 @@ class Border {
         if (argument.mode == Mode::discard)
             return {};
         for (int i = 0; i < v.rank; ++i)
-            if (v.strides[place(i)] == 0 && v.extents[place(i)] > 1)
+            if (v.strides[place(i)] == 0 && v.extents[place(i)] > 1 && v.size() > 0)
                 fail<OverlapError>(component_, named_output(name),
                                    joined({"has stride 0 in dimension ", text(Index{i})}),
                                    "a place of its own for every entry");
