@@ -8,6 +8,7 @@
 //   eigen     what a user of Eigen writes by hand
 //   xtensor   what a user of xtensor writes by hand (no matrix products: xtensor itself has none)
 //   torch     libtorch, forward and backward
+//   torch_function   temper as a function of libtorch's graph, forward and backward
 
 #include <temper/core/random.hpp>
 

@@ -3,6 +3,8 @@
 
 #include "support.hpp"
 
+#include <temper/adapt/torch.hpp>
+
 #include <torch/torch.h>
 
 namespace bench {

@@ -10,7 +10,7 @@ say() { printf '%s\n' "$*" >&2; }
 # The package's program, where a program tells that it is there, however it was installed.
 program_of() {
     case $1 in
-    cmake | g++ | ccache | python3) echo "$1" ;;
+    cmake | g++ | ccache | python3 | pkg-config) echo "$1" ;;
     ninja-build) echo ninja ;;
     clang-19) echo clang++-19 ;;
     clang-format-19) echo clang-format-19 ;;
@@ -72,6 +72,13 @@ say_how_elsewhere() {
             ;;
         libcli11-dev) brew+=" cli11" vcpkg+=" cli11" conan+=" --requires \"cli11/[>=2]\"" ;;
         libbenchmark-dev) brew+=" google-benchmark" vcpkg+=" benchmark" conan+=" --requires \"benchmark/[*]\"" ;;
+        libtorch-dev) brew+=" pytorch" vcpkg+=" libtorch" conan+=" --requires \"libtorch/[*]\"" ;;
+        libdlib-dev) brew+=" dlib" vcpkg+=" dlib" conan+=" --requires \"dlib/[*]\"" ;;
+        libarmadillo-dev) brew+=" armadillo" vcpkg+=" armadillo" conan+=" --requires \"armadillo/[*]\"" ;;
+        libceres-dev) brew+=" ceres-solver" vcpkg+=" ceres" conan+=" --requires \"ceres-solver/[*]\"" ;;
+        libopenmpi-dev) brew+=" open-mpi" vcpkg+=" openmpi" conan+=" --requires \"openmpi/[*]\"" ;;
+        openmpi-bin | libgloo-dev) ;; # come with their libraries there
+        libxgboost-dev) brew+=" xgboost" vcpkg+=" xgboost" tools+=" xgboost" ;;
         ninja-build) brew+=" ninja" tools+=" ninja" ;;
         cmake | ccache) brew+=" $package" tools+=" $package" ;;
         *) tools+=" $package" ;;

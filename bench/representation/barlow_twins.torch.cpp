@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "torch.hpp"
 
+#include <temper/representation/barlow_twins.hpp>
+
 namespace {
 
 using namespace bench;
@@ -19,6 +21,12 @@ void add_all(Index n, Index d)
                 const auto on = (torch::diagonal(c) - 1).pow(2).sum();
                 const auto off = c.pow(2).sum() - torch::diagonal(c).pow(2).sum();
                 return on + 0.0051 * off;
+            });
+    });
+    add<T>("barlow_twins", "torch_function", shape(n, d), [=] {
+        return forward_and_backward(
+            {tensor<T>(n, d, 1), tensor<T>(n, d, 2)}, [](const std::vector<torch::Tensor>& z) {
+                return temper::torch_function(temper::BarlowTwins{})(z[0], z[1]);
             });
     });
 }

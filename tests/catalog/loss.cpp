@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "catalog.hpp"
 
+#include <temper/loss/adaptive_label_distributionally_robust_loss.hpp>
 #include <temper/loss/focal_loss.hpp>
+#include <temper/loss/label_distributionally_robust_loss.hpp>
 #include <temper/loss/label_smoothing.hpp>
 #include <temper/loss/mean_squared_error.hpp>
 #include <temper/loss/mixup_cross_entropy.hpp>
@@ -281,6 +283,92 @@ const Register sigmoid_focal_loss(
                              curvature(c.out("curvature", shape))));
         });
     });
+
+// ---- label-distributionally robust losses ---------------------------------------------------------------
+
+LogitNormalisation normalisation_of(const std::string& name)
+{
+    return name == "none" ? LogitNormalisation::none
+           : name == "l1" ? LogitNormalisation::l1
+                          : LogitNormalisation::softplus_mean;
+}
+
+const Register
+    ldr_kl({"ldr_kl"},
+           each(each(
+                    [](const Sizes& s, Random& random) {
+                        return std::vector{logits_and_labels(s, random),
+                                           logits_and_labels(s, random)
+                                               .param("reduction", "sum")
+                                               .tensor("sample_weights", random.positive({s.n}))};
+                    },
+                    "lambda", {0.3, 2}),
+                "normalisation", {"none", "l1", "softplus_mean"}),
+           [](auto& c) {
+               const LabelDistributionallyRobustLoss loss{
+                   .lambda = c.number("lambda"),
+                   .margin = c.number("margin", 0.1),
+                   .normalisation = normalisation_of(c.text("normalisation", "softplus_mean")),
+                   .reduction = reduction_of(c.text("reduction", "mean"))};
+               const test::Shape& shape = c.shape("logits");
+               with_sample_weights(c, "sample_weights", [&](const auto&... weights) {
+                   c.value(loss(c.matrix("logits"), labels(c.indices("labels")), weights...,
+                                c.grad("logits"), per_sample(c.out("per_sample", {shape[0]})),
+                                curvature(c.out("curvature", shape))));
+               });
+           });
+
+const Register aldr_kl =
+    Register(
+        {"aldr_kl"},
+        [](const Sizes& s, Random& random) {
+            // Gradients are those of a state that stands still: not observed, or not asked for.
+            std::vector<Inputs> variants;
+            for (const bool observe : {false, true})
+                for (const bool softplus : {false, true}) {
+                    Inputs inputs;
+                    inputs.param("observe", observe).param("softplus", softplus);
+                    inputs.param("lambda_0", softplus ? 2 : 0.5).param("alpha", softplus ? 2 : 1.5);
+                    inputs.tensor("lambdas", random.uniform({s.n + 2}, 0.5, 1))
+                        .tensor("index", random.permutation(s.n))
+                        .tensor("logits", random.normal({s.n, s.d}))
+                        .tensor("labels", random.integers({s.n}, s.d));
+                    if (softplus)
+                        inputs.param("reduction", "sum")
+                            .tensor("sample_weights", random.positive({s.n}));
+                    variants.push_back(inputs);
+                }
+            return variants;
+        },
+        [](auto& c) {
+            const AdaptiveLabelDistributionallyRobustLoss loss{
+                .lambda_0 = c.number("lambda_0"),
+                .alpha = c.number("alpha", 2),
+                .margin = c.number("margin", 0.1),
+                .epsilon = c.number("eps", 1e-5),
+                .normalisation = c.flag("softplus", false) ? LogitNormalisation::softplus_mean
+                                                           : LogitNormalisation::l1,
+                .reduction = reduction_of(c.text("reduction", "mean"))};
+            auto state = c.aside([&] { return loss.init(0); });
+            const auto lambdas = c.vector("lambdas");
+            c.aside([&] {
+                for (Index i = 0; i < lambdas.extents[0]; ++i)
+                    state.lambda.push_back(static_cast<double>(lambdas(i)));
+            });
+            const bool given = c.has("observe"); // the files always observe, and want the gradient
+            if (!given || c.flag("observe"))
+                loss.observe(state, c.indices("index"), c.matrix("logits"));
+            const test::Shape& shape = c.shape("logits");
+            with_sample_weights(c, "sample_weights", [&](const auto&... weights) {
+                c.value(loss(state, c.indices("index"), c.matrix("logits"),
+                             labels(c.indices("labels")), weights...,
+                             given && c.flag("observe") ? c.out("slope", shape) : c.grad("logits"),
+                             per_sample(c.out("per_sample", {shape[0]})),
+                             curvature(c.out("curvature", shape))));
+            });
+            c.put("lambdas", state.lambda);
+        })
+        .no_law(Law::shapes, "lambdas", "a state may know more samples");
 
 // ---- regression ------------------------------------------------------------------------------------------
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // What the border promises of every component, on two of them.
+#include "support/allocations.hpp"
 #include "support/catch.hpp"
 
 #include <temper/core/compose.hpp>
@@ -10,6 +11,7 @@
 
 #include <limits>
 #include <string>
+#include <vector>
 
 using namespace temper;
 
@@ -90,6 +92,53 @@ TEST_CASE("destinations: modes, scales, siamese, other floating types", "[core]"
     Eigen::MatrixXd wide_sum = Eigen::MatrixXd::Ones(4, 3);
     mse(x, y, add_to(wide_sum, 2));
     CHECK((wide_sum.cast<float>() - (2 * g + Eigen::MatrixXf::Ones(4, 3))).norm() < 1e-6F);
+}
+
+TEST_CASE("destinations of another floating type, whatever they look like", "[core]")
+{
+    // Of |w| the gradient is the sign of w, so that each entry can be told.
+    const auto check = [](const Index(&extents)[3], const Index(&strides)[3]) {
+        const Index size = extents[0] * extents[1] * extents[2];
+        std::vector<float> w(static_cast<std::size_t>(size));
+        for (std::size_t i = 0; i < w.size(); ++i)
+            w[i] = i % 3 == 0 ? 1.0F : i % 3 == 1 ? -1.0F : 0.0F;
+        const auto in = view(w.data(), extents);
+        std::vector<double> memory(400, 7);
+        const auto g = view(memory.data() + 200, extents, strides);
+        L1{}(in, into(g));
+        L1{}(in, add_to(g, 2));
+        double rest = 0;
+        for (const double number : memory)
+            rest += number;
+        for (Index i = 0; i < extents[0]; ++i)
+            for (Index j = 0; j < extents[1]; ++j)
+                for (Index k = 0; k < extents[2]; ++k) {
+                    CHECK(g(i, j, k) == 3 * static_cast<double>(in(i, j, k)));
+                    rest -= g(i, j, k);
+                }
+        CHECK(rest == 7.0 * static_cast<double>(400 - size)); // and nothing else was written
+    };
+    check({2, 3, 4}, {12, 4, 1});
+    check({2, 3, 4}, {1, 2, 6});
+    check({2, 3, 4}, {4, 8, 1});
+    check({2, 3, 4}, {-30, 2, -7});
+    check({5, 1, 1}, {1, 1, 1});
+    check({1, 5, 1}, {1, 3, 0});
+    check({2, 0, 4}, {1, 1, 1});
+}
+
+TEST_CASE("weights may be of the other floating type", "[core]")
+{
+    const Eigen::MatrixXd x = Eigen::MatrixXd::Random(4, 3);
+    const Eigen::MatrixXd y = Eigen::MatrixXd::Random(4, 3);
+    const Eigen::VectorXf w(Eigen::Vector4f(1, 0.5F, 2, 0));
+    const Eigen::VectorXd wide = w.cast<double>();
+    const Eigen::MatrixXf xf = x.cast<float>();
+    const Eigen::MatrixXf yf = y.cast<float>();
+    CHECK(mse(x, y, sample_weights(w)) == mse(x, y, sample_weights(wide)));
+    CHECK(mse(xf, yf, sample_weights(wide)) == mse(xf, yf, sample_weights(w)));
+    CHECK(message_of([&] { mse(x, y, sample_weights(Eigen::VectorXf(3))); }) ==
+          "MeanSquaredError: sample_weights has shape [3], must be [4] as x has rows");
 }
 
 TEST_CASE("half-precision inputs are read through float", "[core]")
@@ -178,6 +227,19 @@ TEST_CASE("composition", "[core]")
     CHECK(report.total() == value + L1{}(x));
     CHECK_THROWS_AS(report["fat"], RangeError);
     CHECK(report.begin()->first == "fit");
+
+    // A training loop: the names come back, in any order, and nothing is allocated for them.
+    report.clear();
+    CHECK(report.begin() == report.end());
+    CHECK_THROWS_AS(report["fit"], RangeError);
+    report.add("a name too long for the string itself", 1);
+    report.clear();
+    const AllocationCounter counter;
+    report.add("a name too long for the string itself", 2);
+    report.add("a name too long for the string itself", 3);
+    CHECK(counter.count() == 0);
+    CHECK(report.size() == 1);
+    CHECK(report.total() == 5);
 }
 
 TEST_CASE("finite_checked finds what was not finite", "[core]")

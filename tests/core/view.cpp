@@ -6,7 +6,9 @@
 
 #include <Eigen/Core>
 
+#include <list>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace {
@@ -80,6 +82,18 @@ TEST_CASE("Eigen owners", "[core]")
     STATIC_REQUIRE(std::is_same_v<temper::ViewOf<Eigen::MatrixXf>, temper::View<float, 2>>);
 }
 
+namespace {
+struct IteratedMatrix {
+    float* begin();
+    float* end();
+    std::size_t size() const;
+};
+struct CountedMatrix {
+    float* data() const;
+    std::size_t size() const;
+};
+} // namespace
+
 TEST_CASE("lazy expressions are no owners", "[core]")
 {
     using M = Eigen::MatrixXf;
@@ -91,6 +105,11 @@ TEST_CASE("lazy expressions are no owners", "[core]")
     STATIC_REQUIRE(!temper::ViewLike<int>);
     STATIC_REQUIRE(!temper::ViewLike<std::string>);
     STATIC_REQUIRE(!temper::ViewLike<std::vector<std::string>>);
+    STATIC_REQUIRE(!temper::ViewLike<std::vector<bool>>);
+    STATIC_REQUIRE(!temper::ViewLike<std::list<float>>);
+    // A matrix of another library whose numbers happen to be iterated, or counted, in order is no vector.
+    STATIC_REQUIRE(!temper::ViewLike<IteratedMatrix>);
+    STATIC_REQUIRE(!temper::ViewLike<CountedMatrix>);
 }
 
 TEST_CASE("spans, vectors, arrays, pointers, other owners", "[core]")

@@ -35,6 +35,22 @@ TEST_CASE("a workspace grows without moving blocks and is then steady", "[core]"
     CHECK(workspace.capacity() == 0);
 }
 
+TEST_CASE("a workspace that was released starts anew", "[core]")
+{
+    Workspace workspace;
+    const auto use = [&] {
+        Workspace::Frame frame(workspace);
+        CHECK(frame.take<float>(0) != nullptr); // also of an empty one
+        for (Index n = 1; n <= 1 << 20; n *= 4)
+            frame.take<double>(n)[n - 1] = 1;
+    };
+    use();
+    const std::size_t capacity = workspace.capacity();
+    workspace.release();
+    use();
+    CHECK(workspace.capacity() == capacity);
+}
+
 TEST_CASE("the caller's workspace is used while it is chosen", "[core]")
 {
     Workspace mine;

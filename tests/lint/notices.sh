@@ -40,7 +40,17 @@ notices() { # SENTENCE: lint must end with 1, and say the sentence
 echo '#include <xsimd/xsimd.hpp>' >>include/temper/loss/focal_loss.hpp
 notices 'include/temper/loss/focal_loss.hpp:2: only include/temper/simd/ uses xsimd'
 echo '#  include "Eigen/Dense"' >>include/temper/core/config.hpp
-notices 'include/temper/core/config.hpp:5: only include/temper/linalg/ and adapt/ include Eigen'
+notices 'include/temper/core/config.hpp:5: only include/temper/linalg/ and adapt/ use Eigen'
+echo 'inline int rows(const Eigen::MatrixXf& x);' >>include/temper/simd/map.hpp
+notices 'include/temper/simd/map.hpp:3: only include/temper/linalg/ and adapt/ use Eigen'
+echo 'inline xsimd::batch<float> zero; // of one' >>include/temper/linalg/product.hpp
+notices 'include/temper/linalg/product.hpp:3: only include/temper/simd/ uses xsimd'
+for code in '#include <torch/torch.h>' 'namespace torch { class Tensor; }' 'const torch::Tensor* x;' \
+    '#include <mpi.h>' 'MPI_Comm comm;' '#include <armadillo>' 'arma::mat w;' 'dlib::tensor* t;' \
+    'struct Loss : ceres::LossFunction {};' 'xt::xarray<float> a;' '#include <xtensor/xarray.hpp>'; do
+    echo "$code" >>include/temper/loss/focal_loss.hpp
+    notices 'include/temper/loss/focal_loss.hpp:2: only include/temper/adapt/ uses another library'
+done
 : >docs/catalog.md
 notices 'include/temper/loss/focal_loss.hpp: has no line in docs/catalog.md'
 echo "$spdx" >tests/catalog/loss.cpp
@@ -59,6 +69,15 @@ echo '# define TEMPERATURE 1' >>include/temper/core/config.hpp
 notices 'include/temper/core/config.hpp:5: macros begin with TEMPER_'
 echo '#define CHECK(x) x' >>include/temper/loss/focal_loss.hpp
 notices 'include/temper/loss/focal_loss.hpp:2: macros begin with TEMPER_'
+
+# Adapters may, and comments and sentences may say whom they are for.
+mkdir include/temper/adapt
+printf '%s\n' "$spdx" '#include <torch/torch.h>' 'inline void f(at::Tensor, Eigen::MatrixXf);' \
+    >include/temper/adapt/torch.hpp
+echo 'const char* s = "xt::eval in xtensor"; // Eigen::Ref, torch::Tensor, and MPI_Allreduce of xsimd::batch' \
+    >>include/temper/loss/focal_loss.hpp
+"$lint" "$tree" || failed=1
+plant
 
 # What components share needs no entry, but says so.
 echo "$spdx" >tests/catalog/loss.cpp

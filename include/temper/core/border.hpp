@@ -23,6 +23,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <optional>
 
 namespace temper::inline TEMPER_ABI {
@@ -206,7 +207,7 @@ class Border {
             out[i] = read(name, views[i]);
         return {out, views.size()};
     }
-    /// Optional named input of rank 1: an empty view where it was not said.
+    /// Optional named input of rank 1, of either floating type: an empty view where it was not said.
     template <class A>
     [[nodiscard]] VectorView<const T> optional_vector(std::string_view name, const A& argument,
                                                       Index n, std::string_view as_what)
@@ -214,7 +215,7 @@ class Border {
         if constexpr (std::is_same_v<A, detail::Absent>)
             return {};
         else {
-            const auto v = input<1>(name, argument.view);
+            const auto v = input<1, true>(name, argument.view);
             if (v.extents[0] != n)
                 fail<ShapeError>(component_, name, joined({"has shape ", shape_text(v)}),
                                  joined({"[", text(n), "] ", as_what}));
@@ -459,10 +460,8 @@ class Border {
     };
     struct Pending {
         void (*commit)(const Pending&);
-        const T* from;
+        AnyView<const T> from;
         void* to;
-        int rank;
-        std::array<Index, max_rank> extents;
         std::array<Index, max_rank> strides;
         bool adds;
     };
@@ -471,7 +470,7 @@ class Border {
         return joined({"the destination for ", name});
     }
 
-    template <class A>
+    template <bool any_floating = false, class A>
     AnyView<const T> read(std::string_view name, const A& argument)
     {
         if constexpr (ViewLike<const A> || LazyExpression<const A>) {
@@ -484,10 +483,11 @@ class Border {
                     return v;
                 }
                 else {
-                    static_assert(HalfScalar<S> && std::is_same_v<T, float>,
+                    static_assert((any_floating && std::is_floating_point_v<S>) ||
+                                      (HalfScalar<S> && std::is_same_v<T, float>),
                                   "temper: this input has another scalar type than the others");
                     add(name, Region(v), false);
-                    return widened(v);
+                    return converted(v);
                 }
             }
             else
@@ -506,14 +506,14 @@ class Border {
             return {};
         }
     }
-    template <int R, class A>
+    template <int R, bool any_floating = false, class A>
     View<const T, R> input(std::string_view name, const A& argument)
     {
         if constexpr (ViewLike<const A>)
             static_assert(static_rank<const A>() == any_rank || static_rank<const A>() == R ||
                               (static_rank<const A>() <= 2 && R <= 2),
                           "temper: this argument has another rank than the one wanted here");
-        return of_rank<R>(name, read(name, argument));
+        return of_rank<R>(name, read<any_floating>(name, argument));
     }
     template <class S>
     static AnyView<S> last_axis_first(AnyView<S> v)
@@ -543,14 +543,13 @@ class Border {
                          joined({"of rank ", text(Index{R})}));
     }
     template <class S>
-    AnyView<const T> widened(const AnyView<const S>& v)
+    AnyView<const T> converted(const AnyView<const S>& v)
     {
-        AnyView<T> dense = dense_like(v);
-        for_each_entry(v.rank, v.extents, [&](const auto& index) {
-            dense.data[offset(index, dense)] = static_cast<T>(v.data[offset(index, v)]);
-        });
+        const AnyView<T> dense = dense_like(v);
+        each_pair(v, dense, [](const S& from, T& to) { to = static_cast<T>(from); });
         return dense;
     }
+    /// Scratch of the shape of v, with its dimensions in the order that they have in v.
     template <class V>
     AnyView<T> dense_like(const V& v)
     {
@@ -558,12 +557,53 @@ class Border {
         dense.data = frame_.template take<T>(v.size());
         dense.rank = v.rank;
         dense.extents = v.extents;
+        dense.strides.fill(0);
         Index stride = 1;
-        for (int i = v.rank - 1; i >= 0; --i) {
-            dense.strides[place(i)] = stride;
-            stride *= (std::max)(v.extents[place(i)], Index{1});
+        for (int placed = 0; placed < v.rank; ++placed) {
+            const int d = densest(v, dense.strides);
+            dense.strides[place(d)] = stride;
+            stride *= (std::max)(v.extents[place(d)], Index{1});
         }
         return dense;
+    }
+    /// The dimension of v in which neighbours are closest, of those that have no stride in `placed` yet; of
+    /// equal ones the last.
+    template <class V>
+    static int densest(const V& v, const std::array<Index, max_rank>& placed)
+    {
+        const auto size = [&](int d) {
+            return v.extents[place(d)] > 1 ? std::abs(v.strides[place(d)])
+                                           : std::numeric_limits<Index>::max();
+        };
+        int densest = -1;
+        for (int d = v.rank - 1; d >= 0; --d)
+            if (placed[place(d)] == 0 && (densest < 0 || size(d) < size(densest)))
+                densest = d;
+        return densest;
+    }
+    /// f(entry of a, entry of b) for tensors of one shape, along the dimension in which b is dense.
+    template <class A, class B, class F>
+    static void each_pair(AnyView<A> a, AnyView<B> b, const F& f)
+    {
+        const int inner = (std::max)(0, densest(b, {}));
+        const Index n = b.extents[place(inner)];
+        const Index step_a = a.strides[place(inner)];
+        const Index step_b = b.strides[place(inner)];
+        b.extents[place(inner)] = 1;
+        if (b.size() == 0)
+            return;
+        std::array<Index, max_rank> index{};
+        while (true) {
+            A* from = a.data + offset(index, a);
+            B* to = b.data + offset(index, b);
+            for (Index i = 0; i < n; ++i)
+                f(from[i * step_a], to[i * step_b]);
+            int d = b.rank - 1;
+            while (d >= 0 && ++index[place(d)] == b.extents[place(d)])
+                index[place(d--)] = 0;
+            if (d < 0)
+                return;
+        }
     }
     template <class V>
     static Index offset(const std::array<Index, max_rank>& index, const V& v)
@@ -572,22 +612,6 @@ class Border {
         for (std::size_t i = 0; i < max_rank; ++i)
             sum += index[i] * v.strides[i];
         return sum;
-    }
-    template <class F>
-    static void for_each_entry(int rank, const std::array<Index, max_rank>& extents, const F& f)
-    {
-        for (int i = 0; i < rank; ++i)
-            if (extents[place(i)] == 0)
-                return;
-        std::array<Index, max_rank> index{};
-        while (true) {
-            f(index);
-            int i = rank - 1;
-            while (i >= 0 && ++index[place(i)] == extents[place(i)])
-                index[place(i--)] = 0;
-            if (i < 0)
-                return;
-        }
     }
 
     void add(std::string_view name, const Region& region, bool written)
@@ -653,20 +677,17 @@ class Border {
         const AnyView<T> dense = dense_like(v);
         grow(pending_, n_pending_, pending_room_);
         pending_[n_pending_++] = {[](const Pending& p) {
-                                      Index i = 0;
-                                      for_each_entry(p.rank, p.extents, [&](const auto& at) {
-                                          S& to = static_cast<S*>(p.to)[offset(at, p)];
-                                          const T sum =
-                                              p.from[i++] + (p.adds ? static_cast<T>(to) : T{0});
-                                          to = static_cast<S>(sum);
+                                      AnyView<S> to;
+                                      to.data = static_cast<S*>(p.to);
+                                      to.rank = p.from.rank;
+                                      to.extents = p.from.extents;
+                                      to.strides = p.strides;
+                                      each_pair(p.from, to, [&](const T& number, S& entry) {
+                                          const T before = p.adds ? static_cast<T>(entry) : T{0};
+                                          entry = static_cast<S>(number + before);
                                       });
                                   },
-                                  dense.data,
-                                  v.data,
-                                  v.rank,
-                                  v.extents,
-                                  v.strides,
-                                  adds};
+                                  dense, v.data, v.strides, adds};
         return {dense, argument.scale, Mode::overwrite};
     }
 

@@ -117,6 +117,12 @@ struct Scaled {
         require(factor > 0, name, "factor", factor, "positive for a dual norm");
         return component.dual_norm(arguments...) / factor;
     }
+    template <class V>
+        requires requires(const C& c, V x) { c.prox_entry(x, 1.0); }
+    [[nodiscard]] V prox_entry(V x, double step) const
+    {
+        return component.prox_entry(x, step * factor);
+    }
     friend bool operator==(const Scaled&, const Scaled&) = default;
 };
 
@@ -153,6 +159,11 @@ struct InColumns {
     decltype(auto) operator()(A&&... arguments) const
     {
         return component(detail::pass_turned(arguments)...);
+    }
+    template <class... A>
+    decltype(auto) observe(A&&... arguments) const
+    {
+        return component.observe(detail::pass_turned(arguments)...);
     }
     template <class... A>
     decltype(auto) forward(A&&... arguments) const
@@ -228,23 +239,29 @@ template <Component C>
     return {component};
 }
 
-/// Named values of a step, in the order in which they were added.
+/// Named values of a step, in the order in which they were added. A cleared report that is filled with
+/// the names of the step before allocates nothing.
 class Report {
   public:
+    [[nodiscard]] auto begin() const { return values_.begin(); }
+    [[nodiscard]] auto end() const { return values_.begin() + static_cast<Index>(used_); }
     /// Adds to the value of this name (0 before the first time), and hands `value` back.
     double add(std::string_view name, double value)
     {
-        for (auto& [known, sum] : values_)
-            if (known == name) {
-                sum += value;
+        for (std::size_t i = 0; i < used_; ++i)
+            if (values_[i].first == name) {
+                values_[i].second += value;
                 return value;
             }
-        values_.emplace_back(name, value);
+        if (used_ == values_.size())
+            values_.emplace_back();
+        values_[used_].first = name;
+        values_[used_++].second = value;
         return value;
     }
     [[nodiscard]] double operator[](std::string_view name) const
     {
-        for (const auto& [known, value] : values_)
+        for (const auto& [known, value] : *this)
             if (known == name)
                 return value;
         fail<RangeError>("Report", name, "is not in the report", "a name that was added");
@@ -252,16 +269,16 @@ class Report {
     [[nodiscard]] double total() const
     {
         double sum = 0;
-        for (const auto& entry : values_)
+        for (const auto& entry : *this)
             sum += entry.second;
         return sum;
     }
-    void clear() { values_.clear(); }
-    [[nodiscard]] auto begin() const { return values_.begin(); }
-    [[nodiscard]] auto end() const { return values_.end(); }
+    void clear() { used_ = 0; }
+    [[nodiscard]] std::size_t size() const { return used_; }
 
   private:
     std::vector<std::pair<std::string, double>> values_;
+    std::size_t used_ = 0;
 };
 
 } // namespace temper::inline TEMPER_ABI

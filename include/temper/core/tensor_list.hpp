@@ -3,7 +3,8 @@
 
 // Transforms over a model's parameters work on lists of tensors: tensors(w1, b1, w2, b2), a span of
 // views, or one owner, which is a list of one. What a transform remembers of each entry (momentum,
-// second moments) is one flat array in the order of the list.
+// second moments) is one flat array, the tensors one after another in the order of the list, each in the
+// order in which its entries are stored.
 
 #include <temper/core/border.hpp>
 
@@ -42,6 +43,73 @@ template <class L>
     for (const auto& tensor : list)
         n += tensor.size();
     return n;
+}
+
+/// Throws unless the tensors of two lists have the same shapes.
+template <class T>
+void same_shapes(std::string_view component, std::string_view name,
+                 std::span<const AnyView<const T>> list, std::string_view like_name,
+                 std::span<const AnyView<const T>> like)
+{
+    if (list.size() != like.size())
+        fail<ShapeError>(component, name,
+                         joined({"has ", text(static_cast<Index>(list.size())), " tensors"}),
+                         joined({text(static_cast<Index>(like.size())), " as ", like_name}));
+    for (std::size_t i = 0; i < list.size(); ++i)
+        if (list[i].rank != like[i].rank || list[i].extents != like[i].extents)
+            fail<ShapeError>(component, joined({name, "[", text(static_cast<Index>(i)), "]"}),
+                             joined({"has shape ", shape_text(list[i])}),
+                             joined({shape_text(like[i]), " as ", like_name}));
+}
+
+// ---- the order of storage --------------------------------------------------------------------------
+
+/// A window on dense memory for the entries of v, in the order in which v stores them.
+template <class T, class S>
+[[nodiscard]] AnyView<T> stored_like(T* memory, const AnyView<S>& v)
+{
+    const auto size = [](Index stride) { return stride < 0 ? -stride : stride; };
+    AnyView<T> dense;
+    dense.data = memory;
+    dense.rank = v.rank;
+    dense.extents = v.extents;
+    for (int i = 0; i < v.rank; ++i) {
+        Index stride = 1; // of all dimensions that are walked within this one
+        for (int j = 0; j < v.rank; ++j)
+            if (size(v.stride(j)) < size(v.stride(i)) ||
+                (size(v.stride(j)) == size(v.stride(i)) && j > i))
+                stride *= v.extent(j);
+        dense.strides[place(i)] = stride;
+    }
+    return dense;
+}
+
+/// Do the entries stand one after another, so that size() numbers from data on are all of them?
+template <class T>
+[[nodiscard]] bool stored_flat(const AnyView<T>& v)
+{
+    const AnyView<T> dense = stored_like(v.data, v);
+    for (int i = 0; i < v.rank; ++i)
+        if (v.extent(i) > 1 && v.stride(i) != dense.stride(i))
+            return false;
+    return true;
+}
+
+/// All entries of a tensor that is stored flat, as a vector.
+template <class T>
+[[nodiscard]] AnyView<T> flattened(const AnyView<T>& v)
+{
+    return View<T, 1>{v.data, {v.size()}, {1}};
+}
+
+/// Are two tensors of one shape walked alike?
+template <class T, class S>
+[[nodiscard]] bool stored_alike(const AnyView<T>& a, const AnyView<S>& b)
+{
+    for (int i = 0; i < a.rank; ++i)
+        if (a.extent(i) > 1 && a.stride(i) != b.stride(i))
+            return false;
+    return true;
 }
 
 // ---- lists of matrices ---------------------------------------------------------------------------

@@ -19,7 +19,6 @@
 #include <concepts>
 #include <initializer_list>
 #include <iterator>
-#include <ranges>
 #include <type_traits>
 #include <utility>
 
@@ -217,11 +216,15 @@ concept MdspanOwner = requires(O& o) {
     std::remove_cvref_t<O>::rank();
 };
 
+/// Said without <ranges>, which costs what all of this header does to compile.
 template <class O>
-concept ContiguousOwner =
-    std::ranges::contiguous_range<O> && std::ranges::sized_range<O> && !XtensorShaped<O> &&
-    !EigenShaped<O> && std::is_arithmetic_v<std::ranges::range_value_t<O>> &&
-    !std::is_same_v<std::ranges::range_value_t<O>, char>;
+concept ContiguousOwner = !XtensorShaped<O> && !EigenShaped<O> && requires(O& o) {
+    { std::begin(o) } -> std::contiguous_iterator;
+    { *std::data(o) } -> std::same_as<std::iter_reference_t<decltype(std::begin(o))>>;
+    { std::size(o) } -> std::integral;
+    requires std::is_arithmetic_v<std::iter_value_t<decltype(std::begin(o))>>;
+    requires !std::same_as<std::iter_value_t<decltype(std::begin(o))>, char>;
+};
 
 template <class O>
 concept MatrixArray =
@@ -366,9 +369,8 @@ template <class O>
         return View<T, 2>{&owner[0][0], {rows, cols}, {cols, 1}};
     }
     else {
-        using T = std::remove_pointer_t<decltype(std::ranges::data(owner))>;
-        return View<T, 1>{
-            std::ranges::data(owner), {static_cast<Index>(std::ranges::size(owner))}, {1}};
+        using T = std::remove_pointer_t<decltype(std::data(owner))>;
+        return View<T, 1>{std::data(owner), {static_cast<Index>(std::size(owner))}, {1}};
     }
 }
 

@@ -10,12 +10,12 @@
 
 #include <temper/core/view.hpp>
 
+#include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstring>
-#include <memory>
 #include <new>
 #include <type_traits>
-#include <vector>
 
 namespace temper::inline TEMPER_ABI {
 
@@ -24,6 +24,7 @@ class Workspace {
     Workspace() = default;
     Workspace(const Workspace&) = delete;
     Workspace& operator=(const Workspace&) = delete;
+    ~Workspace() { release(); }
 
     /// The workspace that components called on this thread take scratch from.
     [[nodiscard]] static Workspace& current()
@@ -35,7 +36,14 @@ class Workspace {
     }
 
     /// Gives all memory back to the system. No frame may be open.
-    void release() { chunks_.clear(), chunk_ = 0, used_ = 0; }
+    void release()
+    {
+        for (Chunk& chunk : chunks_) {
+            ::operator delete(chunk.memory, std::align_val_t{alignment});
+            chunk = {};
+        }
+        chunk_ = 0, used_ = 0;
+    }
 
     /// Bytes held.
     [[nodiscard]] std::size_t capacity() const
@@ -114,12 +122,9 @@ class Workspace {
     static constexpr std::size_t alignment = 64;
     static constexpr std::size_t first_chunk = std::size_t{1} << 16;
 
-    struct Free {
-        void operator()(std::byte* p) const { ::operator delete(p, std::align_val_t{alignment}); }
-    };
     struct Chunk {
-        std::unique_ptr<std::byte, Free> memory;
-        std::size_t size;
+        std::byte* memory = nullptr;
+        std::size_t size = 0;
     };
 
     static Workspace*& chosen()
@@ -131,21 +136,25 @@ class Workspace {
     void* take(std::size_t bytes)
     {
         bytes = (bytes + alignment - 1) / alignment * alignment;
-        while (chunk_ < chunks_.size() && used_ + bytes > chunks_[chunk_].size)
-            ++chunk_, used_ = 0;
-        if (chunk_ == chunks_.size()) {
-            const std::size_t size = (std::max)(
-                {bytes, first_chunk, chunks_.empty() ? std::size_t{0} : 2 * chunks_.back().size});
-            chunks_.push_back({std::unique_ptr<std::byte, Free>(static_cast<std::byte*>(
-                                   ::operator new(size, std::align_val_t{alignment}))),
-                               size});
+        for (;; ++chunk_, used_ = 0) {
+            Chunk& chunk = chunks_[chunk_];
+            if (chunk.memory == nullptr) {
+                const std::size_t last = chunk_ > 0 ? chunks_[chunk_ - 1].size : 0;
+                const std::size_t size = (std::max)({bytes, first_chunk, 2 * last});
+                chunk.memory =
+                    static_cast<std::byte*>(::operator new(size, std::align_val_t{alignment}));
+                chunk.size = size;
+            }
+            if (used_ + bytes <= chunk.size) {
+                std::byte* block = chunk.memory + used_;
+                used_ += bytes;
+                return block;
+            }
         }
-        std::byte* block = chunks_[chunk_].memory.get() + used_;
-        used_ += bytes;
-        return block;
     }
 
-    std::vector<Chunk> chunks_;
+    /// Each is at least twice as large as the one before it, so that these hold whatever memory there is.
+    std::array<Chunk, 48> chunks_{};
     std::size_t chunk_ = 0;
     std::size_t used_ = 0;
 };

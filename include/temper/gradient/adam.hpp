@@ -13,12 +13,11 @@
 // changes is a component made anew: Adam{.learning_rate = schedule(t)}. Throws ShapeError, RangeError.
 // Kingma and Ba, Adam: A Method for Stochastic Optimization (2015).
 
-#include <temper/core/component.hpp>
-#include <temper/core/tensor_list.hpp>
+#include <temper/gradient/transform.hpp>
 
 namespace temper::inline TEMPER_ABI {
 
-/// First and second moments, in the order of the parameters.
+/// First and second moments of all entries.
 template <class T>
 struct AdamState {
     std::vector<T> first;
@@ -34,6 +33,8 @@ struct AdamState {
 
 struct Adam {
     static constexpr std::string_view name = "Adam";
+    static constexpr bool measures = false;
+    static constexpr bool changes_gradients = false;
     double learning_rate = 1e-3;
     double beta1 = 0.9;
     double beta2 = 0.999;
@@ -50,7 +51,33 @@ struct Adam {
         return State<T>{std::vector<T>(n), std::vector<T>(n), 0};
     }
     template <class T, class W, class G>
-    void step(State<T>& state, W&& parameters, const G& gradients) const;
+    void step(State<T>& state, W&& parameters, const G& gradients) const
+    {
+        step_alone<T>(*this, state, parameters, gradients);
+    }
+
+    // In a chain.
+    template <class T>
+    void check(const State<T>& state, const StepTensors<T>& tensors,
+               std::string_view called = name) const
+    {
+        const auto decays = [](double beta) { return beta >= 0 && beta < 1; };
+        require(learning_rate >= 0, called, "learning_rate", learning_rate, "non-negative");
+        require(decays(beta1), called, "beta1", beta1, "in [0, 1)");
+        require(decays(beta2), called, "beta2", beta2, "in [0, 1)");
+        require(epsilon >= 0, called, "epsilon", epsilon, "non-negative");
+        require(weight_decay >= 0, called, "weight_decay", weight_decay, "non-negative");
+        require_entries(called, "state.first.size()", state.first, tensors.size);
+        require_entries(called, "state.second.size()", state.second, tensors.size);
+    }
+    template <class T>
+    auto begin(State<T>& state, const StepTensors<T>&) const
+    {
+        return move(state, 1);
+    }
+    /// `shrink` multiplies the weights before they move (AdamW).
+    template <class T>
+    auto move(State<T>& state, double shrink) const;
 
     friend bool operator==(const Adam&, const Adam&) = default;
 };
@@ -58,80 +85,56 @@ struct Adam {
 namespace kernel {
 template <class T>
 struct Adam {
-    /// t is the number of this step, 1 for the first. `shrink` multiplies the weights before the step.
-    static void step(const temper::Adam& adam, double shrink, Index t, const AnyView<T>& w,
-                     const AnyView<const T>& g, T* first, T* second);
-};
+    static constexpr bool moves_weights = true;
+    static constexpr bool changes_gradients = false;
+    double shrink;
+    double decay;
+    double beta1;
+    double beta2;
+    double rate; ///< learning_rate / (1 - beta1^t)
+    double root; ///< 1 / sqrt(1 - beta2^t)
+    double epsilon;
+    std::array<T*, 2> arrays; ///< first and second moments
 
-/// What Adam and AdamW share: the checks, and the walk along the list.
-template <class T, class W, class G>
-void adam_step(std::string_view name, const temper::Adam& adam, double shrink, AdamState<T>& state,
-               W&& parameters, const G& gradients)
-{
-    Border<T> border(name);
-    const auto decays = [](double beta) { return beta >= 0 && beta < 1; };
-    border.require(adam.learning_rate >= 0, "learning_rate", adam.learning_rate, "non-negative");
-    border.require(decays(adam.beta1), "beta1", adam.beta1, "in [0, 1)");
-    border.require(decays(adam.beta2), "beta2", adam.beta2, "in [0, 1)");
-    border.require(adam.epsilon >= 0, "epsilon", adam.epsilon, "non-negative");
-    border.require(adam.weight_decay >= 0, "weight_decay", adam.weight_decay, "non-negative");
-    const auto g = border.list("gradients", as_list(gradients));
-    const auto list = as_list(parameters);
-    const auto w = border.gradient("gradients", g, into(list));
-    const Index n = total_size(g);
-    border.require(static_cast<Index>(state.first.size()) == n, "state.first.size()",
-                   static_cast<double>(state.first.size()), "the number of parameters");
-    border.require(static_cast<Index>(state.second.size()) == n, "state.second.size()",
-                   static_cast<double>(state.second.size()), "the number of parameters");
-    T* first = state.first.data();
-    T* second = state.second.data();
-    for (std::size_t i = 0; i < g.size(); ++i) {
-        Adam<T>::step(adam, shrink, state.steps + 1, w[i].view, g[i], first, second);
-        first += g[i].size();
-        second += g[i].size();
+    template <class V>
+    void operator()(V& w, const V& g, V* moments) const
+    {
+        const V grad = fma(V(decay), w, g);
+        moments[0] = fma(V(beta1), moments[0], V(1 - beta1) * grad);
+        moments[1] = fma(V(beta2), moments[1], V(1 - beta2) * grad * grad);
+        const V scale = fma(sqrt(moments[1]), V(root), V(epsilon));
+        const V move = V(rate) * moments[0] / scale;
+        // 0 / 0 where epsilon is 0 and the gradient has always been 0
+        w = V(shrink) * w - select(scale == V(0), V(0), move);
     }
-    ++state.steps;
-}
+    void run(const StepEntries<T>& e) const;
+};
 } // namespace kernel
 
-template <class T, class W, class G>
-void Adam::step(State<T>& state, W&& parameters, const G& gradients) const
+template <class T>
+auto Adam::move(State<T>& state, double shrink) const
 {
-    kernel::adam_step(name, *this, 1.0, state, parameters, gradients);
+    const auto t = static_cast<double>(++state.steps);
+    const double rate = learning_rate / (1 - std::pow(beta1, t));
+    const double root = 1 / std::sqrt(1 - std::pow(beta2, t));
+    return [=, adam = *this, first = state.first.data(),
+            second = state.second.data()](const StepEntries<T>& e) {
+        return kernel::Adam<T>{shrink,       adam.weight_decay,
+                               adam.beta1,   adam.beta2,
+                               rate,         root,
+                               adam.epsilon, {first + e.at, second + e.at}};
+    };
 }
 
 } // namespace temper::inline TEMPER_ABI
 
 #if !TEMPER_COMPILED
-#include <temper/simd/loops.hpp>
-
 namespace temper::inline TEMPER_ABI {
 
 template <class T>
-void kernel::Adam<T>::step(const temper::Adam& adam, double shrink, Index t, const AnyView<T>& w,
-                           const AnyView<const T>& g, T* first, T* second)
+void kernel::Adam<T>::run(const StepEntries<T>& e) const
 {
-    const AnyView<const T> from = w;
-    const AnyDestination<T> to{w, 1, Mode::overwrite};
-    const auto m = simd::dense_like(first, from);
-    const auto v = simd::dense_like(second, from);
-    const auto steps = static_cast<double>(t);
-    const double rate = adam.learning_rate / (1 - std::pow(adam.beta1, steps));
-    const double root = 1 / std::sqrt(1 - std::pow(adam.beta2, steps));
-    const double decay = adam.weight_decay;
-    simd::map(simd::in(from, g, AnyView<const T>(m.view), AnyView<const T>(v.view)),
-              simd::out(to, m, v),
-              [=, b1 = adam.beta1, b2 = adam.beta2, epsilon = adam.epsilon](
-                  auto x, auto dx, auto m0, auto v0, auto& y, auto& m1, auto& v1) {
-                  using V = decltype(x);
-                  const V grad = fma(V(decay), x, dx);
-                  m1 = fma(V(b1), m0, V(1 - b1) * grad);
-                  v1 = fma(V(b2), v0, V(1 - b2) * grad * grad);
-                  const V scale = fma(sqrt(v1), V(root), V(epsilon));
-                  const V move = V(rate) * m1 / scale;
-                  // 0 / 0 where epsilon is 0 and the gradient has always been 0
-                  y = V(shrink) * x - select(scale == V(0), V(0), move);
-              });
+    run_formulas(e, *this);
 }
 
 TEMPER_INSTANTIATE(kernel::Adam);

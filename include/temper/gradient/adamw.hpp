@@ -13,6 +13,8 @@ namespace temper::inline TEMPER_ABI {
 
 struct AdamW {
     static constexpr std::string_view name = "AdamW";
+    static constexpr bool measures = false;
+    static constexpr bool changes_gradients = false;
     double learning_rate = 1e-3;
     double beta1 = 0.9;
     double beta2 = 0.999;
@@ -29,11 +31,26 @@ struct AdamW {
     template <class T, class W, class G>
     void step(State<T>& state, W&& parameters, const G& gradients) const
     {
-        require(weight_decay >= 0, name, "weight_decay", weight_decay, "non-negative");
-        kernel::adam_step(name, Adam{learning_rate, beta1, beta2, epsilon, 0},
-                          1 - learning_rate * weight_decay, state, parameters, gradients);
+        step_alone<T>(*this, state, parameters, gradients);
     }
+
+    // In a chain.
+    template <class T>
+    void check(const State<T>& state, const StepTensors<T>& tensors) const
+    {
+        require(weight_decay >= 0, name, "weight_decay", weight_decay, "non-negative");
+        adam().check(state, tensors, name);
+    }
+    template <class T>
+    auto begin(State<T>& state, const StepTensors<T>&) const
+    {
+        return adam().move(state, 1 - learning_rate * weight_decay);
+    }
+
     friend bool operator==(const AdamW&, const AdamW&) = default;
+
+  private:
+    [[nodiscard]] Adam adam() const { return {learning_rate, beta1, beta2, epsilon, 0}; }
 };
 
 } // namespace temper::inline TEMPER_ABI

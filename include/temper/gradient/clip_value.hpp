@@ -9,26 +9,50 @@
 // for limit < 0.
 // Mikolov, Statistical language models based on neural networks (2012).
 
-#include <temper/core/component.hpp>
-#include <temper/core/tensor_list.hpp>
+#include <temper/gradient/transform.hpp>
 
 namespace temper::inline TEMPER_ABI {
 
 struct ClipValue {
     static constexpr std::string_view name = "ClipValue";
+    static constexpr bool measures = false;
+    static constexpr bool changes_gradients = true;
     double limit = 1;
 
     /// (gradients, into(clipped))
     template <class G, class D>
     void apply(G&& gradients, const D& clipped) const;
 
+    // In a chain.
+    template <class T>
+    void check(const NoState&, const StepTensors<T>&) const
+    {
+        check();
+    }
+    template <class T>
+    auto begin(NoState&, const StepTensors<T>&) const;
+
     friend bool operator==(const ClipValue&, const ClipValue&) = default;
+
+  private:
+    void check() const { require(limit >= 0, name, "limit", limit, "non-negative"); }
 };
 
 namespace kernel {
 template <class T>
 struct ClipValue {
-    static void apply(const AnyView<const T>& g, double limit, const AnyDestination<T>& out);
+    static constexpr bool moves_weights = false;
+    static constexpr bool changes_gradients = true;
+    double limit;
+    std::array<T*, 0> arrays{};
+
+    template <class V>
+    void operator()(const V&, V& g, V*) const
+    {
+        g = select(g > V(limit), V(limit), select(g < V(-limit), V(-limit), g));
+    }
+    void run(const StepEntries<T>& e) const;
+    void apply(const AnyView<const T>& g, const AnyDestination<T>& out) const;
 };
 } // namespace kernel
 
@@ -37,12 +61,18 @@ void ClipValue::apply(G&& gradients, const D& clipped) const
 {
     using T = ListScalarOf<G>;
     Border<T> border(name);
-    border.require(limit >= 0, "limit", limit, "non-negative");
+    check();
     const auto g = border.list("gradients", as_list(gradients));
     const auto out = border.gradient("gradients", g, clipped, InPlace::allowed);
     for (std::size_t i = 0; i < g.size(); ++i)
-        kernel::ClipValue<T>::apply(g[i], limit, out[i]);
+        kernel::ClipValue<T>{limit}.apply(g[i], out[i]);
     border.finish();
+}
+
+template <class T>
+auto ClipValue::begin(NoState&, const StepTensors<T>&) const
+{
+    return [formula = kernel::ClipValue<T>{limit}](const StepEntries<T>&) { return formula; };
 }
 
 } // namespace temper::inline TEMPER_ABI
@@ -53,13 +83,17 @@ void ClipValue::apply(G&& gradients, const D& clipped) const
 namespace temper::inline TEMPER_ABI {
 
 template <class T>
-void kernel::ClipValue<T>::apply(const AnyView<const T>& g, double limit,
-                                 const AnyDestination<T>& out)
+void kernel::ClipValue<T>::apply(const AnyView<const T>& g, const AnyDestination<T>& out) const
 {
-    simd::map(simd::in(g), simd::out(out), [limit](auto x, auto& y) {
-        using V = decltype(x);
-        y = select(x > V(limit), V(limit), select(x < V(-limit), V(-limit), x));
+    simd::map(simd::in(g), simd::out(out), [formula = *this](auto x, auto& y) {
+        y = x;
+        formula(x, y, &y); // nothing is remembered
     });
+}
+template <class T>
+void kernel::ClipValue<T>::run(const StepEntries<T>& e) const
+{
+    run_formulas(e, *this);
 }
 
 TEMPER_INSTANTIATE(kernel::ClipValue);

@@ -9,19 +9,21 @@
 //   Ramp::tenth     d_t = min(decay, (1 + t) / (10 + t))            TensorFlow's, for slow decays
 //   Ramp::inverse   d_t = min(decay, 1 - 1 / t)                     a plain mean at first; t = 1 copies
 //
-// The average is a state in the caller's own tensors: start it as a copy of the weights. decay is the
-// weight of the old value: 1 leaves the average as it is to the bit, 0 copies. `observe` after the
-// optimiser's step. Takes tensors(w1, b1, ...) or one tensor. Batch-norm statistics are weights or not,
-// as you pass them. Throws ShapeError; RangeError for decay outside [0, 1] or t < 1.
+// The average is a state in the caller's own tensors (start it as a copy of the weights; `observe` after
+// the optimiser's step), or in a state that init makes of the weights, for chains: `average` copies it
+// out. decay is the weight of the old value: 1 leaves the average as it is to the bit, 0 copies. Takes
+// tensors(w1, b1, ...) or one tensor. Batch-norm statistics are weights or not, as you pass them. Throws
+// ShapeError; RangeError for decay outside [0, 1] or t < 1.
 // Tarvainen and Valpola, Mean teachers are better role models (2017).
 
-#include <temper/core/component.hpp>
-#include <temper/core/tensor_list.hpp>
+#include <temper/gradient/average.hpp>
 
 namespace temper::inline TEMPER_ABI {
 
 struct Ema {
     static constexpr std::string_view name = "Ema";
+    static constexpr bool measures = false;
+    static constexpr bool changes_gradients = false;
     enum class Ramp { none, tenth, inverse };
     double decay = 0.999;
     Ramp ramp = Ramp::none;
@@ -40,53 +42,38 @@ struct Ema {
     }
     /// (average, weights, t): the average moves towards the weights.
     template <class A, class W>
-    void observe(A&& average, const W& weights, Index t = 1) const;
+    void observe(A&& average, const W& weights, Index t = 1) const
+    {
+        kernel::observe_average(name, decay_at(t), average, weights);
+    }
+    /// (state, into(tensors(a1, a2, ...)))
+    template <class T, class D>
+    void average(const AverageState<T>& state, const D& out) const
+    {
+        kernel::read_average(name, state, out);
+    }
+
+    // In a chain.
+    template <class T>
+    using State = AverageState<T>;
+    template <class L>
+    [[nodiscard]] auto init(const L& weights) const
+    {
+        return kernel::average_of(name, weights);
+    }
+    template <class T>
+    void check(const State<T>& state, const StepTensors<T>& tensors) const
+    {
+        (void)decay_at(state.updates + 1);
+        require_entries(name, "state.average.size()", state.average, tensors.size);
+    }
+    template <class T>
+    auto begin(State<T>& state, const StepTensors<T>&) const
+    {
+        return kernel::average_formula(decay_at(++state.updates), state);
+    }
 
     friend bool operator==(const Ema&, const Ema&) = default;
 };
 
-namespace kernel {
-template <class T>
-struct Ema {
-    static void observe(double decay, const AnyView<T>& average, const AnyView<const T>& weights);
-};
-} // namespace kernel
-
-template <class A, class W>
-void Ema::observe(A&& average, const W& weights, Index t) const
-{
-    using T = ListScalarOf<const W>;
-    const double d = decay_at(t);
-    Border<T> border(name);
-    const auto w = border.list("weights", as_list(weights));
-    const auto list = as_list(average);
-    const auto a = border.gradient("average", w, into(list));
-    for (std::size_t i = 0; i < w.size(); ++i)
-        kernel::Ema<T>::observe(d, a[i].view, w[i]);
-}
-
 } // namespace temper::inline TEMPER_ABI
-
-#if !TEMPER_COMPILED
-#include <temper/simd/loops.hpp>
-
-namespace temper::inline TEMPER_ABI {
-
-template <class T>
-void kernel::Ema<T>::observe(double decay, const AnyView<T>& average,
-                             const AnyView<const T>& weights)
-{
-    if (decay == 1)
-        return;
-    const AnyView<const T> old = average;
-    simd::map(simd::in(old, weights), simd::out(AnyDestination<T>{average, 1, Mode::overwrite}),
-              [decay](auto a, auto w, auto& next) {
-                  using V = decltype(a);
-                  next = fma(V(decay), a, V(1 - decay) * w);
-              });
-}
-
-TEMPER_INSTANTIATE(kernel::Ema);
-
-} // namespace temper::inline TEMPER_ABI
-#endif

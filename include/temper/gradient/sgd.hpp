@@ -12,20 +12,21 @@
 // shapes are checked before anything moves. Throws ShapeError, RangeError.
 // Sutskever et al., On the importance of initialization and momentum in deep learning (2013).
 
-#include <temper/core/component.hpp>
-#include <temper/core/tensor_list.hpp>
+#include <temper/gradient/transform.hpp>
 
 namespace temper::inline TEMPER_ABI {
 
 struct Sgd {
     static constexpr std::string_view name = "Sgd";
+    static constexpr bool measures = false;
+    static constexpr bool changes_gradients = false;
     double learning_rate = 0.1;
     double momentum = 0.9;
     double dampening = 0;
     double weight_decay = 0;
     bool nesterov = false;
 
-    /// The momentum buffers, in the order of the parameters.
+    /// The momentum buffers of all entries.
     template <class T>
     struct State {
         std::vector<T> buffer;
@@ -45,7 +46,24 @@ struct Sgd {
                         false};
     }
     template <class T, class W, class G>
-    void step(State<T>& state, W&& parameters, const G& gradients) const;
+    void step(State<T>& state, W&& parameters, const G& gradients) const
+    {
+        step_alone<T>(*this, state, parameters, gradients);
+    }
+
+    // In a chain.
+    template <class T>
+    void check(const State<T>& state, const StepTensors<T>& tensors) const
+    {
+        require(learning_rate >= 0, name, "learning_rate", learning_rate, "non-negative");
+        require(momentum >= 0, name, "momentum", momentum, "non-negative");
+        require(weight_decay >= 0, name, "weight_decay", weight_decay, "non-negative");
+        require(!nesterov || (momentum > 0 && dampening == 0), name, "dampening", dampening,
+                "0, with momentum above 0, for nesterov");
+        require_entries(name, "state.buffer.size()", state.buffer, tensors.size);
+    }
+    template <class T>
+    auto begin(State<T>& state, const StepTensors<T>&) const;
 
     friend bool operator==(const Sgd&, const Sgd&) = default;
 };
@@ -53,67 +71,46 @@ struct Sgd {
 namespace kernel {
 template <class T>
 struct Sgd {
-    static void step(const temper::Sgd& sgd, bool first, const AnyView<T>& w,
-                     const AnyView<const T>& g, T* buffer);
+    static constexpr bool moves_weights = true;
+    static constexpr bool changes_gradients = false;
+    temper::Sgd sgd;
+    bool first;
+    std::array<T*, 1> arrays; ///< the momentum buffer, nothing without momentum
+
+    template <class V>
+    void operator()(V& w, const V& g, V* buffer) const
+    {
+        const V grad = fma(V(sgd.weight_decay), w, g);
+        if (sgd.momentum == 0) {
+            w = w - V(sgd.learning_rate) * grad;
+            return;
+        }
+        const V& b = buffer[0] =
+            first ? grad : fma(V(sgd.momentum), buffer[0], V(1 - sgd.dampening) * grad);
+        w = w - V(sgd.learning_rate) * (sgd.nesterov ? fma(V(sgd.momentum), b, grad) : b);
+    }
+    void run(const StepEntries<T>& e) const;
 };
 } // namespace kernel
 
-template <class T, class W, class G>
-void Sgd::step(State<T>& state, W&& parameters, const G& gradients) const
+template <class T>
+auto Sgd::begin(State<T>& state, const StepTensors<T>&) const
 {
-    Border<T> border(name);
-    border.require(learning_rate >= 0, "learning_rate", learning_rate, "non-negative");
-    border.require(momentum >= 0, "momentum", momentum, "non-negative");
-    border.require(weight_decay >= 0, "weight_decay", weight_decay, "non-negative");
-    border.require(!nesterov || (momentum > 0 && dampening == 0), "dampening", dampening,
-                   "0, with momentum above 0, for nesterov");
-    const auto g = border.list("gradients", as_list(gradients));
-    const auto list = as_list(parameters);
-    const auto w = border.gradient("gradients", g, into(list));
-    border.require(static_cast<Index>(state.buffer.size()) == total_size(g), "state.buffer.size()",
-                   static_cast<double>(state.buffer.size()), "the number of parameters");
-    T* buffer = state.buffer.data();
-    for (std::size_t i = 0; i < g.size(); ++i) {
-        kernel::Sgd<T>::step(*this, !state.started, w[i].view, g[i], buffer);
-        buffer += g[i].size();
-    }
-    state.started = true;
+    const bool first = !std::exchange(state.started, true);
+    return [sgd = *this, first, buffer = state.buffer.data()](const StepEntries<T>& e) {
+        return kernel::Sgd<T>{sgd, first, {sgd.momentum == 0 ? nullptr : buffer + e.at}};
+    };
 }
 
 } // namespace temper::inline TEMPER_ABI
 
 #if !TEMPER_COMPILED
-#include <temper/simd/loops.hpp>
-
 namespace temper::inline TEMPER_ABI {
 
 template <class T>
-void kernel::Sgd<T>::step(const temper::Sgd& sgd, bool first, const AnyView<T>& w,
-                          const AnyView<const T>& g, T* buffer)
+void kernel::Sgd<T>::run(const StepEntries<T>& e) const
 {
-    const AnyDestination<T> to{w, 1, Mode::overwrite};
-    const AnyView<const T> from = w;
-    const double lr = sgd.learning_rate;
-    const double decay = sgd.weight_decay;
-    if (sgd.momentum == 0) {
-        simd::map(simd::in(from, g), simd::out(to), [=](auto x, auto dx, auto& y) {
-            using V = decltype(x);
-            y = x - V(lr) * fma(V(decay), x, dx);
-        });
-        return;
-    }
-    const auto b = simd::dense_like(buffer, from);
-    const double keep = first ? 0 : sgd.momentum;
-    const double take = first ? 1 : 1 - sgd.dampening;
-    const double ahead = sgd.nesterov ? sgd.momentum : 1;
-    const double direct = sgd.nesterov ? 1 : 0;
-    simd::map(simd::in(from, g, AnyView<const T>(b.view)), simd::out(to, b),
-              [=](auto x, auto dx, auto old, auto& y, auto& next) {
-                  using V = decltype(x);
-                  const V grad = fma(V(decay), x, dx);
-                  next = fma(V(keep), old, V(take) * grad);
-                  y = x - V(lr) * fma(V(ahead), next, V(direct) * grad);
-              });
+    run_formulas(e, *this);
 }
 
 TEMPER_INSTANTIATE(kernel::Sgd);

@@ -15,6 +15,7 @@
 // the naive one: their estimator is the prox times 1 + step l2.
 
 #include <temper/core/component.hpp>
+#include <temper/core/math.hpp>
 
 namespace temper::inline TEMPER_ABI {
 
@@ -32,6 +33,13 @@ struct ElasticNet {
     /// argmin_v |v - w|^2 such that f(v) <= radius
     template <class W, class D>
     void project(const W& w, double radius, const D& out) const;
+    /// The prox of one entry, or of a pack of them.
+    template <class V>
+    [[nodiscard]] V prox_entry(V x, double step) const
+    {
+        using namespace math;
+        return (x - min(max(x, V(-step * l1)), V(step * l1))) * V(1 / (1 + step * l2));
+    }
 
     friend bool operator==(const ElasticNet&, const ElasticNet&) = default;
 
@@ -116,12 +124,9 @@ template <class T>
 void kernel::ElasticNet<T>::prox(double l1, double l2, const AnyView<const T>& w, double step,
                                  const AnyDestination<T>& out)
 {
-    const double threshold = step * l1;
-    const double factor = 1 / (1 + step * l2);
-    simd::map(simd::in(w), simd::out(out), [threshold, factor](auto x, auto& y) {
-        using V = decltype(x);
-        y = sign(x) * max(abs(x) - V(threshold), V(0)) * V(factor);
-    });
+    simd::map(
+        simd::in(w), simd::out(out),
+        [net = temper::ElasticNet{l1, l2}, step](auto x, auto& y) { y = net.prox_entry(x, step); });
 }
 
 template <class T>

@@ -16,6 +16,7 @@
 // Tibshirani, Regression shrinkage and selection via the lasso (1996).
 
 #include <temper/core/component.hpp>
+#include <temper/core/math.hpp>
 
 namespace temper::inline TEMPER_ABI {
 
@@ -34,6 +35,13 @@ struct L1 {
     /// max <w, v> such that f(v) <= 1
     template <class W>
     double dual_norm(const W& w) const;
+    /// The prox of one entry, or of a pack of them.
+    template <class V>
+    [[nodiscard]] static V prox_entry(V x, double step)
+    {
+        using namespace math;
+        return x - min(max(x, V(-step)), V(step));
+    }
 
     friend bool operator==(const L1&, const L1&) = default;
 };
@@ -111,10 +119,8 @@ double kernel::L1<T>::value(const AnyView<const T>& w, const AnyDestination<T>& 
 template <class T>
 void kernel::L1<T>::prox(const AnyView<const T>& w, double step, const AnyDestination<T>& out)
 {
-    simd::map(simd::in(w), simd::out(out), [step](auto x, auto& y) {
-        using V = decltype(x);
-        y = sign(x) * max(abs(x) - V(step), V(0));
-    });
+    simd::map(simd::in(w), simd::out(out),
+              [step](auto x, auto& y) { y = temper::L1::prox_entry(x, step); });
 }
 
 template <class T>

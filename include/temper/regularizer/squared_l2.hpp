@@ -31,6 +31,12 @@ struct SquaredL2 {
     /// argmin_v |v - w|^2 such that f(v) <= radius
     template <class W, class D>
     void project(const W& w, double radius, const D& out) const;
+    /// The prox of one entry, or of a pack of them.
+    template <class V>
+    [[nodiscard]] static V prox_entry(V x, double step)
+    {
+        return x * V(1 / (1 + step));
+    }
 
     friend bool operator==(const SquaredL2&, const SquaredL2&) = default;
 };

@@ -14,6 +14,7 @@
 //   map_max(in, f)         the largest f(x...)
 //   row_map, row_sum       the same over vectors, on the calling thread: rows of a matrix
 //   row_max                the largest entry of a vector
+//   update                 dense arrays in place, f(x&...) on the calling thread
 //
 // Sums of floats are added in packs over at most 1024 entries, and those sums in double.
 
@@ -108,7 +109,7 @@ void scatter(const Sink<T>& s, Index i, Index n, Pack<T> value)
 template <class T>
 void store(const Sink<T>& s, Index i, Pack<T> value)
 {
-    if (s.mode == Mode::overwrite)
+    if (s.mode == Mode::overwrite) [[likely]]
         (value * Pack<T>(s.scale)).store(s.p + i);
     else if (s.mode == Mode::add)
         fma(value, Pack<T>(s.scale), Pack<T>::load(s.p + i)).store(s.p + i);
@@ -133,10 +134,11 @@ inline constexpr bool returns =
 
 inline constexpr Index chunk = 1024;
 
-/// Sources and sinks are copies, so that stores are seen to leave them alone.
+/// Sources, sinks and the formula are copies, so that stores are seen to leave them alone: the formula's
+/// numbers are then converted and spread once, not for every pack.
 template <class Fold, class T, std::size_t I, std::size_t O, class F>
 typename Fold::template Total<T> run(Index n, std::array<Source<T>, I> in,
-                                     std::array<Sink<T>, O> out, const F& f)
+                                     std::array<Sink<T>, O> out, F f)
 {
     constexpr bool reduces = returns<T, I, O, F>;
     constexpr Index width = Pack<T>::size;
@@ -271,6 +273,17 @@ typename Fold::template Total<T> nest(const std::array<AnyView<const T>, I>& in,
     const Index n = in[0].size();
     if (n == 0)
         return Fold::template identity<Total>;
+    constexpr Index block = 16 * chunk;
+    if (in[0].rank <= 1 && n <= block) { // a short vector is one run already
+        std::array<Source<T>, I> x;
+        std::array<Sink<T>, O> y;
+        const auto walk = [](const auto& v) { return v.rank == 0 ? Index{1} : v.strides[0]; };
+        for (std::size_t i = 0; i < I; ++i)
+            x[i] = {in[i].data, walk(in[i])};
+        for (std::size_t i = 0; i < O; ++i)
+            y[i] = {out[i].view.data, walk(out[i].view), static_cast<T>(out[i].scale), out[i].mode};
+        return run<Fold>(n, x, y, f);
+    }
     Nest<I + O> nest;
     AnyView<const char> shape;
     shape.rank = in[0].rank;
@@ -286,7 +299,6 @@ typename Fold::template Total<T> nest(const std::array<AnyView<const T>, I>& in,
     // Blocks: whole runs while they are short, pieces of a run while it is long.
     const Index length = nest.rank == 0 ? 1 : nest.extents[place(nest.rank - 1)];
     const Index runs = n / length;
-    constexpr Index block = 16 * chunk;
     const Blocks pieces{length, block};
     const Index per_run = pieces.count();
     const Index runs_per_block = (std::max)(Index{1}, block / length);
@@ -415,6 +427,33 @@ void row_map(Index n, const std::array<Source<T>, I>& in, const std::array<Sink<
              const F& f)
 {
     (void)detail::run<detail::Plus>(n, in, out, f);
+}
+
+/// f(x) on all n entries of dense arrays, x a pack of each, which f changes; those that are `written` go to
+/// `to`. With no modes and strides to look after it costs memory and formula, nothing else.
+template <auto written, class T, std::size_t N, class F>
+void update(Index n, std::array<const T*, N> from, std::array<T*, N> to, F f)
+{
+    static_assert(written.size() == N);
+    constexpr Index width = Pack<T>::size;
+    std::array<Pack<T>, N> x;
+    Index i = 0;
+    for (; i + width <= n; i += width) {
+        for (std::size_t k = 0; k < N; ++k)
+            x[k] = Pack<T>::load(from[k] + i);
+        f(x);
+        for (std::size_t k = 0; k < N; ++k)
+            if (written[k])
+                x[k].store(to[k] + i);
+    }
+    if (i == n)
+        return;
+    for (std::size_t k = 0; k < N; ++k)
+        x[k] = detail::gather(Source<T>{from[k], 1}, i, n - i);
+    f(x);
+    for (std::size_t k = 0; k < N; ++k)
+        if (written[k])
+            detail::scatter(Sink<T>{to[k], 1, T(1), Mode::overwrite}, i, n - i, x[k]);
 }
 
 /// The largest of n entries; minus infinity of none, NaN if one is NaN.

@@ -12,6 +12,9 @@
 
 #include <temper/core/math.hpp>
 
+#include <array>
+#include <utility>
+
 #ifndef TEMPER_NO_SIMD
 #include <xsimd/xsimd.hpp>
 #endif
@@ -74,27 +77,55 @@ class Pack {
         return select(a > zero, Pack(T(1)), select(a < zero, Pack(T(-1)), a * zero));
     }
 
+    /// a_0 b_0 a_1 b_1 ... of the first halves, and of the second. (xsimd's own differ between versions.)
+    friend Pack zip_low(Pack a, Pack b) { return zip<0>(a, b, std::make_index_sequence<place>{}); }
+    friend Pack zip_high(Pack a, Pack b)
+    {
+        return zip<size / 2>(a, b, std::make_index_sequence<place>{});
+    }
+
     /// The sum of the lanes, in a fixed order.
     [[nodiscard]] T sum() const
     {
-        T lanes[static_cast<std::size_t>(size)];
-        store(lanes);
-        for (Index half = size / 2; half > 0; half /= 2)
-            for (Index i = 0; i < half; ++i)
-                lanes[i] += lanes[i + half];
-        return lanes[0];
+        std::array<T, place> x = lanes();
+        for (std::size_t half = place / 2; half > 0; half /= 2)
+            for (std::size_t i = 0; i < half; ++i)
+                x[i] += x[i + half];
+        return x[0];
     }
     [[nodiscard]] T maximum() const
     {
-        T lanes[static_cast<std::size_t>(size)];
-        store(lanes);
-        for (Index half = size / 2; half > 0; half /= 2)
-            for (Index i = 0; i < half; ++i)
-                lanes[i] = lanes[i + half] > lanes[i] ? lanes[i + half] : lanes[i];
-        return lanes[0];
+        std::array<T, place> x = lanes();
+        for (std::size_t half = place / 2; half > 0; half /= 2)
+            for (std::size_t i = 0; i < half; ++i)
+                x[i] = x[i + half] > x[i] ? x[i + half] : x[i];
+        return x[0];
     }
 
   private:
+    static constexpr auto place = static_cast<std::size_t>(size);
+
+    template <Index from, std::size_t... i>
+    [[nodiscard]] static Pack zip(Pack a, Pack b, std::index_sequence<i...>)
+    {
+#if defined(__GNUC__) && !defined(__ARM_FEATURE_SVE)
+        using Register = typename Native::register_type;
+        return Pack(Native(__builtin_shufflevector(
+            static_cast<Register>(a.v_), static_cast<Register>(b.v_),
+            (from + static_cast<Index>(i / 2) + (i % 2 == 0 ? Index{0} : size))...)));
+#else
+        const std::array<T, place> x = a.lanes(), y = b.lanes();
+        const std::array<T, place> both{(i % 2 == 0 ? x : y)[from + i / 2]...};
+        return load(both.data());
+#endif
+    }
+    [[nodiscard]] std::array<T, place> lanes() const
+    {
+        std::array<T, place> out;
+        store(out.data());
+        return out;
+    }
+
     Native v_;
 };
 
@@ -144,6 +175,8 @@ class Pack {
     friend Pack tanh(Pack a) { return Pack(std::tanh(a.v_)); }
     friend Pack pow(Pack a, Pack b) { return Pack(std::pow(a.v_, b.v_)); }
     friend Pack sign(Pack a) { return Pack(temper::sign(a.v_)); }
+    friend Pack zip_low(Pack a, Pack) { return a; }
+    friend Pack zip_high(Pack, Pack b) { return b; }
 
     [[nodiscard]] T sum() const { return v_; }
     [[nodiscard]] T maximum() const { return v_; }

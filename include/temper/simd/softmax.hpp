@@ -21,12 +21,13 @@ struct Softmax {
     PerRow<T, lanes> sum;
 };
 
-template <class T, Lanes lanes>
-[[nodiscard]] Softmax<T, lanes> softmax(const Tile<T, lanes>& tile, const View<const T, 2>& z,
+/// Of logits that a formula gives, or of a matrix of them.
+template <class T, Lanes lanes, class Logits>
+[[nodiscard]] Softmax<T, lanes> softmax(const Tile<T, lanes>& tile, const Logits& logits,
                                         const TileMatrix<T>& e)
 {
     const auto largest = tile.max([=](auto at) {
-        const auto x = at(z);
+        const auto x = logits(at);
         at.put(e, x);
         return x;
     });
@@ -36,6 +37,12 @@ template <class T, Lanes lanes>
         return x;
     });
     return {e, largest, sum.narrow()};
+}
+template <class T, Lanes lanes>
+[[nodiscard]] Softmax<T, lanes> softmax(const Tile<T, lanes>& tile, const View<const T, 2>& z,
+                                        const TileMatrix<T>& e)
+{
+    return softmax(tile, [=](auto at) { return at(z); }, e);
 }
 
 /// The same, with one entry of each row set apart, and what rounding would lose of a probability next to
@@ -52,14 +59,14 @@ struct SoftmaxOfOne {
     PerRow<T, lanes> loss;
 };
 
-template <class T, Lanes lanes, class Which>
+template <class T, Lanes lanes, class Logits, class Which>
 [[nodiscard]] SoftmaxOfOne<T, lanes> softmax_of_one(const Tile<T, lanes>& tile,
-                                                    const View<const T, 2>& z,
-                                                    const TileMatrix<T>& e, const Which& which)
+                                                    const Logits& logits, const TileMatrix<T>& e,
+                                                    const Which& which)
 {
     SoftmaxOfOne<T, lanes> r{e, {}, {}, {}, {}, {}};
     const auto largest = r.largest = tile.max([=](auto at) {
-        const auto x = at(z);
+        const auto x = logits(at);
         at.put(e, x);
         return x;
     });
@@ -92,10 +99,17 @@ template <class T, Lanes lanes, class Which>
         else {
             r.one[i] = r.others[i] = r.loss[i] = 0;
             r.sum[i] = 1;
-            for (Index column = 0; column < z.cols(); ++column)
+            for (Index column = 0; column < tile.columns(); ++column)
                 tile.entry(e, i, column) = 0;
         }
     return r;
+}
+template <class T, Lanes lanes, class Which>
+[[nodiscard]] SoftmaxOfOne<T, lanes> softmax_of_one(const Tile<T, lanes>& tile,
+                                                    const View<const T, 2>& z,
+                                                    const TileMatrix<T>& e, const Which& which)
+{
+    return softmax_of_one(tile, [=](auto at) { return at(z); }, e, which);
 }
 
 /// p = softmax of the rows of z.

@@ -167,6 +167,7 @@ class Tile {
     {
     }
     [[nodiscard]] Index rows() const { return rows_; }
+    [[nodiscard]] Index columns() const { return columns_; }
     /// The matrix's row that is row i of the tile.
     [[nodiscard]] Index row(Index i) const { return first_ + i; }
 
