@@ -87,6 +87,7 @@
 #include <temper/representation/cosine_similarity.hpp>
 #include <temper/representation/feature_mse_projected.hpp>
 #include <temper/representation/l2_alignment.hpp>
+#include <temper/representation/mixed_barlow.hpp>
 #include <temper/representation/mixed_barlow_regularizer.hpp>
 #include <temper/representation/mixed_barlow_twins.hpp>
 #include <temper/representation/row_l2_normalize.hpp>
@@ -114,6 +115,7 @@
 #include <temper/simd/loops.hpp>
 #include <temper/simd/pack.hpp>
 #include <temper/simd/softmax.hpp>
+#include <temper/simd/standard_batch.hpp>
 #include <temper/simd/standard_columns.hpp>
 #include <temper/simd/tiles.hpp>
 #include <temper/simd/unit_rows.hpp>

@@ -74,19 +74,19 @@ struct OverRanks {
     Call call;
 };
 
-/// For losses.
+/// For losses. (Taken by value, g++ 12 at -O1 forgets that a lambda's captures are written when it is called.)
 template <class Sum>
-[[nodiscard]] auto over_ranks(const Share& share, Sum all_reduce, GradientScale scale)
+[[nodiscard]] auto over_ranks(const Share& share, const Sum& all_reduce, GradientScale scale)
 {
     using Call = detail::RanksCall<Sum, true>;
-    return OverRanks<Call>{Call{share, std::move(all_reduce), scale.factor}};
+    return OverRanks<Call>{Call{share, all_reduce, scale.factor}};
 }
 /// For maps, whose gradients follow the convention of what is pulled back.
 template <class Sum>
-[[nodiscard]] auto over_ranks(const Share& share, Sum all_reduce)
+[[nodiscard]] auto over_ranks(const Share& share, const Sum& all_reduce)
 {
     using Call = detail::RanksCall<Sum, false>;
-    return OverRanks<Call>{Call{share, std::move(all_reduce), 1}};
+    return OverRanks<Call>{Call{share, all_reduce, 1}};
 }
 
 /// What a kernel sees of it: nothing where there is one process, which then has all rows and whose sums

@@ -84,7 +84,7 @@ double BarlowTwins::operator()(const A& z_a, const B& z_b, const Rest&... rest) 
 #if !TEMPER_COMPILED
 #include <temper/linalg/product.hpp>
 #include <temper/simd/gathered_rows.hpp>
-#include <temper/simd/standard_columns.hpp>
+#include <temper/simd/standard_batch.hpp>
 
 namespace temper::inline TEMPER_ABI {
 

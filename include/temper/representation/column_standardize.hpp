@@ -14,9 +14,11 @@
 // off. A constant column gives y = 0 exactly and gx = (gy - mean(gy)) / s; where s = 0 too, gx = 0.
 // One row: y = 0.
 // With over_ranks(share, all_reduce), means and deviations are those of the rows of all ranks, as in a
-// synchronised batch normalisation, and gy is what each rank has at its own y. forward has two rounds, of
-// 2 d + 1 and 2 d doubles, pullback three, of 4 d + 1, 2 d and d. The results are those of one process up
-// to rounding, constant columns are exactly 0.
+// synchronised batch normalisation, and gy is what each rank has at its own y. Rounds, for n rows in all:
+//   n >= d   forward 2 d + 1 and 2 d doubles, pullback 4 d + 1, 2 d and d; the results are those of one
+//            process up to rounding, constant columns are exactly 0
+//   n < d    forward n (d + 1) + 1 numbers of type T (the rows), pullback n (2 d + 1) + 2; every rank
+//            computes what one process does, with the same bits, and keeps its own rows
 // Throws ShapeError; RangeError for a negative epsilon.
 // Ioffe and Szegedy, Batch normalization (2015).
 
@@ -88,6 +90,7 @@ void ColumnStandardize::pullback(const X& x, const G& gy, const D& gx, const Res
 } // namespace temper::inline TEMPER_ABI
 
 #if !TEMPER_COMPILED
+#include <temper/simd/gathered_rows.hpp>
 #include <temper/simd/standard_columns.hpp>
 
 namespace temper::inline TEMPER_ABI {
@@ -105,8 +108,15 @@ void kernel::ColumnStandardize<T>::forward(const temper::ColumnStandardize& how,
                                            MatrixView<const T> x, const Destination<T, 2>& y,
                                            const Ranks<T>& ranks)
 {
-    if (y || ranks)
-        simd::standardize(detail::column_scaling(how), x, y, ranks);
+    if (!y)
+        return;
+    if (!ranks || ranks.all_rows(x.rows()) >= x.cols())
+        return simd::standardize(detail::column_scaling(how), x, y, ranks);
+    simd::on_gathered_rows(ranks, std::array{x}, std::array{y},
+                           [&](const auto& in, const auto& out) {
+                               forward(how, in[0], out[0], Ranks<T>());
+                               return 0.0;
+                           });
 }
 
 template <class T>
@@ -114,8 +124,15 @@ void kernel::ColumnStandardize<T>::pullback(const temper::ColumnStandardize& how
                                             MatrixView<const T> x, MatrixView<const T> gy,
                                             const Destination<T, 2>& gx, const Ranks<T>& ranks)
 {
-    if (gx || ranks)
-        simd::pull_standardized(detail::column_scaling(how), x, gy, gx, ranks);
+    if (!gx)
+        return;
+    if (!ranks || ranks.all_rows(x.rows()) >= x.cols())
+        return simd::pull_standardized(detail::column_scaling(how), x, gy, gx, ranks);
+    simd::on_gathered_rows(ranks, std::array{x, gy}, std::array{gx},
+                           [&](const auto& in, const auto& out) {
+                               pullback(how, in[0], in[1], out[0], Ranks<T>());
+                               return 0.0;
+                           });
 }
 
 TEMPER_INSTANTIATE(kernel::ColumnStandardize);

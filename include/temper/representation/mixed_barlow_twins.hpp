@@ -15,7 +15,7 @@
 // Bandara, De Melo and Patel, Guarding Barlow Twins against overfitting with mixed samples (2023), as the
 // authors' code has it.
 
-#include <temper/representation/mixed_barlow_regularizer.hpp>
+#include <temper/representation/mixed_barlow.hpp>
 
 namespace temper::inline TEMPER_ABI {
 

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// The batch of all ranks on every rank, for objectives that cost less on n x n matrices than on d x d ones:
-// one round, a sum of buffers in which each rank has filled its own rows.
+// The batch of all ranks on every rank, for batches of fewer rows than columns: one round, a sum of buffers
+// in which each rank has filled its own rows. It has the bits of one process, and objectives cost less on
+// n x n matrices than on d x d ones.
 //
 //   on_gathered_rows(ranks, {z...}, {g...}, f)   f(z of all ranks..., g of all ranks...) -> value
 //
 // f is what one process runs on the whole batch, in the memory order that the ranks' own batches have, so
-// its bits are those of one process. Of its gradients, this rank's rows are written.
+// its bits are those of one process. Of its gradients (or what else it writes),
+// this rank's rows are written.
 // The buffer has n (1 + the columns of all z) + 1 for each z numbers of type T: how many ranks hold each
 // row, how many store each z by columns, and the rows.
 
