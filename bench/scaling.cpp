@@ -57,21 +57,18 @@ void along(const std::string& component, const std::string& axis, Index first, I
         for (Index extent = first; extent <= last; extent *= 2) {
             const std::string name = "scaling/" + component + "/f32/" + axis + "=" +
                                      std::to_string(extent) + "/" + std::to_string(threads);
-            benchmark::RegisterBenchmark(
-                name.c_str(),
-                [=](benchmark::State& state) {
-                    const Threads limited(threads);
-                    temper::Workspace::current().release();
-                    auto step = make(extent);
+            benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
+                const Threads limited(threads);
+                temper::Workspace::current().release();
+                auto step = make(extent);
+                step();
+                for ([[maybe_unused]] auto _ : state) {
                     step();
-                    for ([[maybe_unused]] auto _ : state) {
-                        step();
-                        benchmark::ClobberMemory();
-                    }
-                    state.counters["scratch"] =
-                        static_cast<double>(temper::Workspace::current().capacity());
-                })
-                ->UseRealTime();
+                    benchmark::ClobberMemory();
+                }
+                state.counters["scratch"] =
+                    static_cast<double>(temper::Workspace::current().capacity());
+            })->UseRealTime();
         }
 }
 
@@ -150,7 +147,8 @@ const bool added = [] {
     along("soft_orthogonality", "d", 64, 8192,
           [](Index d) { return penalty(SoftOrthogonality{}, 256, d); });
     along("group_lasso", "n", 16, 4096, [](Index n) { return penalty(GroupLasso{}, n, 1024); });
-    along("total_variation", "n", 64, 4096, [](Index n) { return penalty(TotalVariation{}, n, 1024); });
+    along("total_variation", "n", 64, 4096,
+          [](Index n) { return penalty(TotalVariation{}, n, 1024); });
     along("mixup", "n", 16, 4096, [](Index n) { return mixup(n, 1024); });
     along("sinkhorn", "n", 64, 2048, [](Index n) { return sinkhorn(n, 512); });
     along("adamw", "n", 1024, 4194304, [](Index n) { return adamw(n); });

@@ -77,7 +77,7 @@ say_how_elsewhere() {
         libarmadillo-dev) brew+=" armadillo" vcpkg+=" armadillo" conan+=" --requires \"armadillo/[*]\"" ;;
         libceres-dev) brew+=" ceres-solver" vcpkg+=" ceres" conan+=" --requires \"ceres-solver/[*]\"" ;;
         libopenmpi-dev) brew+=" open-mpi" vcpkg+=" openmpi" conan+=" --requires \"openmpi/[*]\"" ;;
-        openmpi-bin) ;; # comes with the library there
+        openmpi-bin | libgloo-dev) ;; # come with their libraries there
         libxgboost-dev) brew+=" xgboost" vcpkg+=" xgboost" tools+=" xgboost" ;;
         ninja-build) brew+=" ninja" tools+=" ninja" ;;
         cmake | ccache) brew+=" $package" tools+=" $package" ;;

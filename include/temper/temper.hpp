@@ -23,6 +23,7 @@
 #include <temper/core/parallel.hpp>
 #include <temper/core/portable_math.hpp>
 #include <temper/core/random.hpp>
+#include <temper/core/ranks.hpp>
 #include <temper/core/reduction.hpp>
 #include <temper/core/required.hpp>
 #include <temper/core/state.hpp>
@@ -91,6 +92,7 @@
 #include <temper/representation/feature_mse_projected.hpp>
 #include <temper/representation/info_nce.hpp>
 #include <temper/representation/l2_alignment.hpp>
+#include <temper/representation/mixed_barlow.hpp>
 #include <temper/representation/mixed_barlow_regularizer.hpp>
 #include <temper/representation/mixed_barlow_twins.hpp>
 #include <temper/representation/nt_xent.hpp>
@@ -113,11 +115,14 @@
 #include <temper/schedule/sparsity_schedule.hpp>
 #include <temper/schedule/step_decay.hpp>
 #include <temper/schedule/warm_up.hpp>
+#include <temper/simd/column_moments.hpp>
 #include <temper/simd/columns.hpp>
+#include <temper/simd/gathered_rows.hpp>
 #include <temper/simd/groups.hpp>
 #include <temper/simd/loops.hpp>
 #include <temper/simd/pack.hpp>
 #include <temper/simd/softmax.hpp>
+#include <temper/simd/standard_batch.hpp>
 #include <temper/simd/standard_columns.hpp>
 #include <temper/simd/tiles.hpp>
 #include <temper/simd/unit_rows.hpp>

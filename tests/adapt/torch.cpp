@@ -9,6 +9,7 @@
 #undef CHECK // libtorch's logging has one, too
 
 #include "support/catch.hpp"
+#include "support/ranks.hpp"
 
 #include <temper/augment/mixup.hpp>
 #include <temper/core/random.hpp>
@@ -688,6 +689,41 @@ TEST_CASE("torch: what is said by name stands behind the destinations of a map, 
     CHECK(calls == 2);
     CHECK(gradients(y, {x})[0][1].item<double>() == 7.5);
     CHECK(calls == 4);
+}
+
+TEST_CASE("torch: batches over ranks, of a loss and of a map")
+{
+    const auto barlow = torch_function(0.1 * temper::BarlowTwins{});
+    const auto standard = torch_function(temper::ColumnStandardize{});
+    const test::Shares shares{{7, 5}};
+    const auto rows = [&](const Tensor& whole, temper::Index rank) {
+        return whole.detach().narrow(0, shares.before(rank), shares.of(rank));
+    };
+    for (const std::int64_t d : {5, 16}) {
+        const Tensor a = random({12, d}).requires_grad_(), b = random({12, d}, 2).requires_grad_();
+        const Tensor loss = barlow(a, b), y = standard.forward(a);
+        const Tensors of_loss = gradients(loss, {a, b});
+        const Tensor upstream = random({12, d}, 3);
+        const Tensor of_y = torch::autograd::grad({y}, {a}, {upstream})[0];
+        test::on_ranks(2, [&](temper::Index rank, const auto& all_reduce) {
+            const Tensor x = rows(a, rank).requires_grad_(), z = rows(b, rank).requires_grad_();
+            const Tensor got = barlow(x, z,
+                                      temper::over_ranks(shares.share(rank), all_reduce,
+                                                         temper::gradients_are_averaged(2)));
+            CHECK(close(got, loss, 1e-12));
+            const Tensors g = gradients(got, {x, z});
+            CHECK(close(g[0], 2 * rows(of_loss[0], rank), 1e-12));
+            CHECK(close(g[1], 2 * rows(of_loss[1], rank), 1e-12));
+        });
+        test::on_ranks(2, [&](temper::Index rank, const auto& all_reduce) {
+            const Tensor x = rows(a, rank).requires_grad_();
+            const Tensor got =
+                standard.forward(x, temper::over_ranks(shares.share(rank), all_reduce));
+            CHECK(close(got, rows(y, rank), 1e-12));
+            const Tensor g = torch::autograd::grad({got}, {x}, {rows(upstream, rank)})[0];
+            CHECK(close(g, rows(of_y, rank), 1e-12));
+        });
+    }
 }
 
 TEST_CASE("torch: libtorch notices when what a map needs for backward was overwritten")

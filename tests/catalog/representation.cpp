@@ -152,6 +152,36 @@ const Register nt_xent({"nt_xent"}, contrasted("z_a", "z_b"),
 const Register info_nce({"info_nce"}, contrasted("q", "k"),
                         [](auto& c) { contrast(InfoNce{}, c, "q", "k"); });
 
+// ---- over ranks: one that holds the whole batch, whose sums are sums already -----------------------
+
+template <class C>
+auto one_rank(C& c, std::string_view samples, auto... scale)
+{
+    const Share share{.offset = 0, .n_global = c.shape(samples)[0]};
+    return over_ranks(share, [](auto) {}, scale...);
+}
+
+const Register column_standardize_over_ranks(
+    {"column_standardize_over_ranks"}, tall_and_wide(batches({"x", "dy"})), [](auto& c) {
+        const ColumnStandardize standard{};
+        standard.forward(c.matrix("x"), c.out("y", c.shape("x")), one_rank(c, "x"));
+        standard.pullback(c.matrix("x"), c.matrix("dy"), c.grad("x"), one_rank(c, "x"));
+    });
+
+const Register barlow_twins_over_ranks(
+    {"barlow_twins_over_ranks"}, tall_and_wide(batches({"z_a", "z_b"})), [](auto& c) {
+        c.value(BarlowTwins{}(c.matrix("z_a"), c.matrix("z_b"), c.grad("z_a"), c.grad("z_b"),
+                              one_rank(c, "z_a", gradients_are_summed)));
+    });
+
+const Register mixed_barlow_twins_over_ranks(
+    {"mixed_barlow_twins_over_ranks"}, tall_and_wide(mixed_batches), [](auto& c) {
+        c.value(MixedBarlowTwins{}(c.matrix("z_a"), c.matrix("z_b"), c.matrix("z_m"),
+                                   c.indices("index"), c.number("alpha"), c.grad("z_a"),
+                                   c.grad("z_b"), c.grad("z_m"),
+                                   one_rank(c, "z_a", gradients_are_summed)));
+    });
+
 // ---- alignment -----------------------------------------------------------------------------------
 
 MeanOver mean_over(std::string_view reduction)

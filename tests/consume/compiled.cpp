@@ -19,9 +19,9 @@ int main()
     const std::array<std::array<float, 4>, 2> logits{};
     const std::array<int, 2> y{1, 3};
     float g[2][4];
-    const double value =
-        temper::SoftmaxCrossEntropy{}(temper::MatrixView<const float>{&logits[0][0], {2, 4}, {4, 1}},
-                                      temper::labels(y), temper::into(g));
+    const double value = temper::SoftmaxCrossEntropy{}(
+        temper::MatrixView<const float>{&logits[0][0], {2, 4}, {4, 1}}, temper::labels(y),
+        temper::into(g));
     std::printf("%s\n", temper_level());
     return std::abs(value - std::log(4.0)) < 1e-6 && std::abs(g[0][1] + 0.375F) < 1e-6F ? 0 : 1;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <temper/augment/mixup.hpp>
+#include <temper/representation/mixed_barlow_regularizer.hpp>
 #include <temper/representation/mixed_barlow_twins.hpp>
 
 #include "support/catch.hpp"

@@ -12,6 +12,7 @@
 //   torch_function(SoftmaxCrossEntropy{})(z, labels(y), sample_weights(w))
 //   torch_function(SpectralNorm{})(state, w)                        plans, states, numbers, views as they are
 //   torch_function(FeatureMseProjected{})(x, w, b, held_fixed(t))   for t the component has no destination
+//   torch_function(BarlowTwins{})(a, b, over_ranks(...))            batches over ranks
 //   torch_function(RowL2Normalize{}).forward(x)                     maps: the result has the shape of x,
 //   torch_function(CosineSimilarity{}).forward({n, m}, a, b)        or the one said
 //   torch_function(Mixup{}).apply(plan, x)

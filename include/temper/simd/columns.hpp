@@ -25,6 +25,16 @@ inline constexpr Index max_strip = 512;
     return {d, std::clamp(width, Index{64}, max_strip)};
 }
 
+/// f(begin, width) for the strips of n x d matrices, in parallel.
+template <class F>
+void each_strip(Index n, Index d, const F& f)
+{
+    const auto strips = column_strips(n, d);
+    parallel_for(strips.count(), n * d, [&](Index strip) {
+        f(strips.begin(strip), strips.end(strip) - strips.begin(strip));
+    });
+}
+
 /// Columns [begin, begin + width) of a destination.
 template <class T>
 [[nodiscard]] Destination<T, 2> columns_of(const Destination<T, 2>& d, Index begin, Index width)
@@ -168,10 +178,7 @@ void column_sum(const std::array<const T*, P>& per_column,
 template <class T>
 void column_dots(MatrixView<const T> a, MatrixView<const T> b, double* dots)
 {
-    const auto strips = column_strips(a.rows(), a.cols());
-    parallel_for(strips.count(), a.size(), [&](Index strip) {
-        const Index begin = strips.begin(strip);
-        const Index width = strips.end(strip) - begin;
+    each_strip(a.rows(), a.cols(), [&](Index begin, Index width) {
         column_sum(
             std::array<const T*, 0>{},
             std::array{a.block(0, begin, a.rows(), width), b.block(0, begin, a.rows(), width)},
