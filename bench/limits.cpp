@@ -46,38 +46,32 @@ void add_triad(Index bytes)
 template <class T>
 void add_products(Index n)
 {
-    const Work work{.flops = 2.0 * static_cast<double>(n * n * n)};
-    add<T>(
-        "limit", "eigen", std::to_string(n),
-        [=] {
-            return [a = matrix<T>(n, n, 1), b = matrix<T>(n, n, 2), c = Matrix<T>(n, n)]() mutable {
-                c.noalias() = a * b;
-            };
-        },
-        work);
+    const Work work{.flops = 2 * n * n * n};
+    add<T>("limit", "eigen", std::to_string(n), work, [=] {
+        return [a = matrix<T>(n, n, 1), b = matrix<T>(n, n, 2), c = Matrix<T>(n, n)]() mutable {
+            c.noalias() = a * b;
+        };
+    });
 #ifdef TEMPER_BENCH_BLAS
-    add<T>(
-        "limit", "blas", std::to_string(n),
-        [=] {
-            return [a = matrix<T>(n, n, 1), b = matrix<T>(n, n, 2), c = Matrix<T>(n, n),
-                    size = static_cast<int>(n)]() mutable {
-                const T one = 1, zero = 0;
-                if constexpr (std::is_same_v<T, float>)
-                    sgemm_("N", "N", &size, &size, &size, &one, b.data(), &size, a.data(), &size,
-                           &zero, c.data(), &size);
-                else
-                    dgemm_("N", "N", &size, &size, &size, &one, b.data(), &size, a.data(), &size,
-                           &zero, c.data(), &size);
-            };
-        },
-        work);
+    add<T>("limit", "blas", std::to_string(n), work, [=] {
+        return [a = matrix<T>(n, n, 1), b = matrix<T>(n, n, 2), c = Matrix<T>(n, n),
+                size = static_cast<int>(n)]() mutable {
+            const T one = 1, zero = 0;
+            if constexpr (std::is_same_v<T, float>)
+                sgemm_("N", "N", &size, &size, &size, &one, b.data(), &size, a.data(), &size, &zero,
+                       c.data(), &size);
+            else
+                dgemm_("N", "N", &size, &size, &size, &one, b.data(), &size, a.data(), &size, &zero,
+                       c.data(), &size);
+        };
+    });
 #endif
 }
 
 template <class T>
 void add_exp(Index n)
 {
-    add<T>("limit", "exp", std::to_string(n),
+    add<T>("limit", "exp", std::to_string(n), Work{.exps = n},
            [=] {
                return [x = numbers<T>(n, 1), y = std::vector<T>(static_cast<std::size_t>(n)),
                        n]() mutable {

@@ -53,15 +53,16 @@ template <class T>
 /// What no implementation of a step can do without. From this and the limits of the machine follows the
 /// time that a step cannot be faster than.
 struct Work {
-    double entries = 0; ///< numbers that cross memory: every input read, every output written, once
-    double flops = 0;   ///< operations of matrix products (n m k products of sums are 2 n m k)
-    double exps = 0;    ///< exponentials and logarithms
+    Index entries = 0; ///< numbers that cross memory: every input read, every output written, once
+    Index flops =
+        0; ///< operations of matrix products: 2 n m k, half of it where the result is symmetric
+    Index exps = 0; ///< exponentials
 };
 
 /// `make()` gives a step, a callable that does the work once; it is made when the benchmark runs.
 template <class T, class Make>
 void add(const std::string& component, const std::string& implementation, const std::string& shape,
-         const Make& make, const Work& work = {})
+         const Work& work, const Make& make)
 {
     const std::string type = std::is_same_v<T, float> ? "f32" : "f64";
     const std::string name = component + "/" + implementation + "/" + type + "/" + shape;
@@ -72,10 +73,16 @@ void add(const std::string& component, const std::string& implementation, const 
             step();
             benchmark::ClobberMemory();
         }
-        state.counters["bytes"] = work.entries * sizeof(T);
-        state.counters["flops"] = work.flops;
-        state.counters["exps"] = work.exps;
+        state.counters["bytes"] = static_cast<double>(work.entries) * sizeof(T);
+        state.counters["flops"] = static_cast<double>(work.flops);
+        state.counters["exps"] = static_cast<double>(work.exps);
     })->UseRealTime();
+}
+template <class T, class Make>
+void add(const std::string& component, const std::string& implementation, const std::string& shape,
+         const Make& make)
+{
+    add<T>(component, implementation, shape, Work{}, make);
 }
 
 } // namespace bench

@@ -17,7 +17,7 @@ temper::MixPlan plan_for(Index n)
 template <class T>
 void add_all(Index n, Index d)
 {
-    add<T>("mixup", "temper", shape(n, d), [=] {
+    add<T>("mixup", "temper", shape(n, d), Work{.entries = 2 * n * d}, [=] {
         return [x = matrix<T>(n, d, 1), m = Matrix<T>(n, d), plan = plan_for(n)]() mutable {
             temper::Mixup<>{}.apply(plan, x, temper::into(m));
         };

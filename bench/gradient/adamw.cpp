@@ -12,7 +12,7 @@ template <class T>
 void add_all(Index n)
 {
     const std::string size = std::to_string(n);
-    add<T>("adamw", "temper", size, [=] {
+    add<T>("adamw", "temper", size, Work{.entries = 7 * n}, [=] {
         const temper::AdamW adamw{};
         auto w = numbers<T>(n, 1);
         auto state = adamw.init(w);

@@ -45,7 +45,7 @@ template <class T>
 void add_all(Index n, Index tensors)
 {
     const std::string size = std::to_string(n) + "_in_" + std::to_string(tensors);
-    add<T>("update", "temper", size, [=] {
+    add<T>("update", "temper", size, Work{.entries = 10 * n}, [=] {
         const auto update = chain(clip, adamw, sparse, ema);
         auto m = std::make_shared<Model<T>>(n, tensors);
         auto state = update.init(m->parameters);

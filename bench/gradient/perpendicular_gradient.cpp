@@ -12,7 +12,7 @@ template <class T>
 void add_all(Index n)
 {
     const std::string size = std::to_string(n);
-    add<T>("perpendicular_gradient", "temper", size, [=] {
+    add<T>("perpendicular_gradient", "temper", size, Work{.entries = 3 * n}, [=] {
         return [w = numbers<T>(n, 1), g = numbers<T>(n, 2), p = numbers<T>(n, 3)]() mutable {
             temper::PerpendicularGradient{}.apply(w, g, temper::into(p));
         };

@@ -10,7 +10,7 @@ using namespace bench;
 template <class T>
 void add_all(Index n, Index m)
 {
-    add<T>("sinkhorn", "temper", shape(n, m), [=] {
+    add<T>("sinkhorn", "temper", shape(n, m), Work{.entries = 100 * n * m, .exps = n * m}, [=] {
         const Eigen::Vector<T, Eigen::Dynamic> a =
             Eigen::Vector<T, Eigen::Dynamic>::Constant(n, T(1) / static_cast<T>(n));
         const Eigen::Vector<T, Eigen::Dynamic> b =

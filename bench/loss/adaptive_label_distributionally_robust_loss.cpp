@@ -13,7 +13,7 @@ using namespace bench;
 template <class T>
 void add_all(Index n, Index k)
 {
-    add<T>("aldr_kl", "temper", shape(n, k), [=] {
+    add<T>("aldr_kl", "temper", shape(n, k), Work{.entries = 2 * n * k, .exps = n * k}, [=] {
         std::vector<std::int64_t> ids(static_cast<std::size_t>(n));
         std::iota(ids.begin(), ids.end(), 0);
         const temper::AdaptiveLabelDistributionallyRobustLoss loss;

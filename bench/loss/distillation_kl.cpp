@@ -11,7 +11,7 @@ template <class T>
 void add_all(Index n, Index k)
 {
     const auto name = "distillation_kl";
-    add<T>(name, "temper", shape(n, k), [=] {
+    add<T>(name, "temper", shape(n, k), Work{.entries = 3 * n * k, .exps = 2 * n * k}, [=] {
         return [s = matrix<T>(n, k, 1), t = matrix<T>(n, k, 2), g = Matrix<T>(n, k)]() mutable {
             const temper::DistillationKl loss{.temperature = 4};
             benchmark::DoNotOptimize(loss(s, temper::teacher_logits(t), temper::into(g)));

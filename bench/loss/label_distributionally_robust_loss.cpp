@@ -13,7 +13,7 @@ template <class T>
 void add_all(Index n, Index k, bool bounded)
 {
     const std::string name = bounded ? "ldr_kl" : "ldr_kl_none";
-    add<T>(name, "temper", shape(n, k), [=] {
+    add<T>(name, "temper", shape(n, k), Work{.entries = 2 * n * k, .exps = n * k}, [=] {
         return
             [z = matrix<T>(n, k, 1), y = classes(n, k, 2), g = Matrix<T>(n, k), bounded]() mutable {
                 temper::LabelDistributionallyRobustLoss loss;

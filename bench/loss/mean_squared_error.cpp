@@ -12,7 +12,7 @@ template <class T>
 void add_all(Index n, Index d)
 {
     const auto name = "mean_squared_error";
-    add<T>(name, "temper", shape(n, d), [=] {
+    add<T>(name, "temper", shape(n, d), Work{.entries = 3 * n * d}, [=] {
         return [x = matrix<T>(n, d, 1), y = matrix<T>(n, d, 2), g = Matrix<T>(n, d)]() mutable {
             benchmark::DoNotOptimize(temper::MeanSquaredError{}(x, y, temper::into(g)));
         };

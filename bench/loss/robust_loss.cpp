@@ -15,7 +15,7 @@ void add_all(Index n, Index d, temper::Form form)
 {
     const bool element = form == temper::Form::element;
     const std::string name = element ? "robust_loss" : "robust_loss_sample";
-    add<T>(name, "temper", shape(n, d), [=] {
+    add<T>(name, "temper", shape(n, d), Work{.entries = 3 * n * d}, [=] {
         return [x = matrix<T>(n, d, 1), y = matrix<T>(n, d, 2), g = Matrix<T>(n, d),
                 form]() mutable {
             const temper::RobustLoss<temper::PseudoHuber> loss{.kernel = {.c = c}, .form = form};

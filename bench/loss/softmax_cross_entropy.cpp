@@ -12,20 +12,21 @@ template <class T>
 void add_all(Index n, Index k)
 {
     const auto name = "softmax_cross_entropy";
-    add<T>(name, "temper", shape(n, k), [=] {
+    add<T>(name, "temper", shape(n, k), Work{.entries = 2 * n * k, .exps = n * k}, [=] {
         return [z = matrix<T>(n, k, 1), y = classes(n, k, 2), g = Matrix<T>(n, k)]() mutable {
             const temper::SoftmaxCrossEntropy loss{.label_smoothing = 0.1};
             benchmark::DoNotOptimize(loss(z, temper::labels(y), temper::into(g)));
         };
     });
-    add<T>("softmax_cross_entropy_soft", "temper", shape(n, k), [=] {
-        Matrix<T> y = matrix<T>(n, k, 2).array().exp();
-        y.array().colwise() /= y.rowwise().sum().array().eval();
-        return [z = matrix<T>(n, k, 1), y, g = Matrix<T>(n, k)]() mutable {
-            const temper::SoftmaxCrossEntropy loss;
-            benchmark::DoNotOptimize(loss(z, temper::probabilities(y), temper::into(g)));
-        };
-    });
+    add<T>("softmax_cross_entropy_soft", "temper", shape(n, k),
+           Work{.entries = 3 * n * k, .exps = n * k}, [=] {
+               Matrix<T> y = matrix<T>(n, k, 2).array().exp();
+               y.array().colwise() /= y.rowwise().sum().array().eval();
+               return [z = matrix<T>(n, k, 1), y, g = Matrix<T>(n, k)]() mutable {
+                   const temper::SoftmaxCrossEntropy loss;
+                   benchmark::DoNotOptimize(loss(z, temper::probabilities(y), temper::into(g)));
+               };
+           });
     add<T>(name, "eigen", shape(n, k), [=] {
         return [z = matrix<T>(n, k, 1), y = classes(n, k, 2), g = Matrix<T>(n, k), n, k]() mutable {
             const T smooth = T(0.1) / static_cast<T>(k);

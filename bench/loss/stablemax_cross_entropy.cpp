@@ -11,7 +11,7 @@ template <class T>
 void add_all(Index n, Index k)
 {
     const auto name = "stablemax_cross_entropy";
-    add<T>(name, "temper", shape(n, k), [=] {
+    add<T>(name, "temper", shape(n, k), Work{.entries = 2 * n * k}, [=] {
         return [z = matrix<T>(n, k, 1), y = classes(n, k, 2), g = Matrix<T>(n, k)]() mutable {
             const temper::StableMaxCrossEntropy loss;
             benchmark::DoNotOptimize(loss(z, temper::labels(y), temper::into(g)));

@@ -12,12 +12,12 @@ template <class T>
 void add_all(Index n, Index d)
 {
     const T weight = std::sqrt(static_cast<T>(d));
-    add<T>("group_lasso", "temper", shape(n, d), [=] {
+    add<T>("group_lasso", "temper", shape(n, d), Work{.entries = 2 * n * d}, [=] {
         return [w = matrix<T>(n, d, 1), g = Matrix<T>(n, d)]() mutable {
             benchmark::DoNotOptimize(temper::GroupLasso{}(w, temper::into(g)));
         };
     });
-    add<T>("group_lasso_prox", "temper", shape(n, d), [=] {
+    add<T>("group_lasso_prox", "temper", shape(n, d), Work{.entries = 2 * n * d}, [=] {
         return [w = matrix<T>(n, d, 1), v = Matrix<T>(n, d)]() mutable {
             temper::GroupLasso{}.prox(w, 0.1, temper::into(v));
         };

@@ -12,7 +12,7 @@ using namespace bench;
 template <class T>
 void add_all(Index m, Index n)
 {
-    add<T>("nuclear_norm", "temper", shape(m, n), [=] {
+    add<T>("nuclear_norm", "temper", shape(m, n), Work{.entries = 2 * m * n}, [=] {
         return [w = matrix<T>(m, n, 1), g = Matrix<T>(m, n)]() mutable {
             benchmark::DoNotOptimize(temper::NuclearNorm{}(w, temper::into(g)));
         };

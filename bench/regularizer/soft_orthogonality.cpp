@@ -10,18 +10,20 @@ using namespace bench;
 template <class T>
 void add_all(Index m, Index n)
 {
-    add<T>("soft_orthogonality", "temper", shape(m, n), [=] {
-        return [w = matrix<T>(m, n, 1), g = Matrix<T>(m, n)]() mutable {
-            benchmark::DoNotOptimize(temper::SoftOrthogonality{}(w, temper::into(g)));
-        };
-    });
+    add<T>("soft_orthogonality", "temper", shape(m, n),
+           Work{.entries = 2 * m * n, .flops = 3 * m * n * std::min(m, n)}, [=] {
+               return [w = matrix<T>(m, n, 1), g = Matrix<T>(m, n)]() mutable {
+                   benchmark::DoNotOptimize(temper::SoftOrthogonality{}(w, temper::into(g)));
+               };
+           });
     // W' W - I, however wide W is.
-    add<T>("soft_orthogonality_columns", "temper", shape(m, n), [=] {
-        return [w = matrix<T>(m, n, 1), g = Matrix<T>(m, n)]() mutable {
-            const temper::SoftOrthogonality columns{.side = temper::GramSide::columns};
-            benchmark::DoNotOptimize(columns(w, temper::into(g)));
-        };
-    });
+    add<T>("soft_orthogonality_columns", "temper", shape(m, n),
+           Work{.entries = 2 * m * n, .flops = 3 * m * n * std::min(m, n)}, [=] {
+               return [w = matrix<T>(m, n, 1), g = Matrix<T>(m, n)]() mutable {
+                   const temper::SoftOrthogonality columns{.side = temper::GramSide::columns};
+                   benchmark::DoNotOptimize(columns(w, temper::into(g)));
+               };
+           });
     add<T>("soft_orthogonality", "eigen", shape(m, n), [=] {
         return [w = matrix<T>(m, n, 1), g = Matrix<T>(m, n), e = Matrix<T>()]() mutable {
             const bool rows = w.rows() <= w.cols();

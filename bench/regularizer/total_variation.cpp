@@ -15,7 +15,7 @@ void add_all(Index h, Index w)
         const temper::TotalVariation penalty{.form = isotropic ? temper::VariationForm::isotropic
                                                                : temper::VariationForm::anisotropic,
                                              .epsilon = isotropic ? 1e-8 : 0};
-        add<T>(name, "temper", shape(h, w), [=] {
+        add<T>(name, "temper", shape(h, w), Work{.entries = 2 * h * w}, [=] {
             return [x = matrix<T>(h, w, 1), g = Matrix<T>(h, w), penalty]() mutable {
                 benchmark::DoNotOptimize(penalty(x, temper::into(g)));
             };

@@ -34,13 +34,14 @@ struct Standardized {
 template <class T>
 void add_all(Index n, Index d)
 {
-    add<T>("barlow_twins", "temper", shape(n, d), [=] {
-        return [a = matrix<T>(n, d, 1), b = matrix<T>(n, d, 2), ga = Matrix<T>(n, d),
-                gb = Matrix<T>(n, d)]() mutable {
-            benchmark::DoNotOptimize(
-                temper::BarlowTwins{}(a, b, temper::into(ga), temper::into(gb)));
-        };
-    });
+    add<T>("barlow_twins", "temper", shape(n, d),
+           Work{.entries = 4 * n * d, .flops = 6 * n * d * std::min(n, d)}, [=] {
+               return [a = matrix<T>(n, d, 1), b = matrix<T>(n, d, 2), ga = Matrix<T>(n, d),
+                       gb = Matrix<T>(n, d)]() mutable {
+                   benchmark::DoNotOptimize(
+                       temper::BarlowTwins{}(a, b, temper::into(ga), temper::into(gb)));
+               };
+           });
     add<T>("barlow_twins", "eigen", shape(n, d), [=] {
         return [a = matrix<T>(n, d, 1), b = matrix<T>(n, d, 2), ga = Matrix<T>(), gb = Matrix<T>(),
                 c = Matrix<T>(), n, d]() mutable {

@@ -11,7 +11,7 @@ using namespace bench;
 template <class T, class Loss>
 void add_temper(const std::string& name, Index n, Index d, const Loss& loss)
 {
-    add<T>(name, "temper", shape(n, d), [=] {
+    add<T>(name, "temper", shape(n, d), Work{.entries = 3 * n * d}, [=] {
         return [x = matrix<T>(n, d, 1), t = matrix<T>(n, d, 2), g = Matrix<T>(n, d),
                 loss]() mutable { benchmark::DoNotOptimize(loss(x, t, temper::into(g))); };
     });

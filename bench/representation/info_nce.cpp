@@ -10,13 +10,14 @@ using namespace bench;
 template <class T>
 void add_all(Index n, Index d)
 {
-    add<T>("info_nce", "temper", shape(n, d), [=] {
-        return [q = matrix<T>(n, d, 1), k = matrix<T>(n, d, 2), gq = Matrix<T>(n, d),
-                gk = Matrix<T>(n, d)]() mutable {
-            const temper::InfoNce loss;
-            benchmark::DoNotOptimize(loss(q, k, temper::into(gq), temper::into(gk)));
-        };
-    });
+    add<T>("info_nce", "temper", shape(n, d),
+           Work{.entries = 4 * n * d, .flops = 6 * n * n * d, .exps = n * n}, [=] {
+               return [q = matrix<T>(n, d, 1), k = matrix<T>(n, d, 2), gq = Matrix<T>(n, d),
+                       gk = Matrix<T>(n, d)]() mutable {
+                   const temper::InfoNce loss;
+                   benchmark::DoNotOptimize(loss(q, k, temper::into(gq), temper::into(gk)));
+               };
+           });
 }
 
 const bool added = [] {

@@ -11,13 +11,14 @@ template <class T>
 void add_all(Index n, Index d)
 {
     const auto name = "nt_xent";
-    add<T>(name, "temper", shape(n, d), [=] {
-        return [a = matrix<T>(n, d, 1), b = matrix<T>(n, d, 2), ga = Matrix<T>(n, d),
-                gb = Matrix<T>(n, d)]() mutable {
-            const temper::NtXent loss;
-            benchmark::DoNotOptimize(loss(a, b, temper::into(ga), temper::into(gb)));
-        };
-    });
+    add<T>(name, "temper", shape(n, d),
+           Work{.entries = 4 * n * d, .flops = 12 * n * n * d, .exps = 2 * n * n}, [=] {
+               return [a = matrix<T>(n, d, 1), b = matrix<T>(n, d, 2), ga = Matrix<T>(n, d),
+                       gb = Matrix<T>(n, d)]() mutable {
+                   const temper::NtXent loss;
+                   benchmark::DoNotOptimize(loss(a, b, temper::into(ga), temper::into(gb)));
+               };
+           });
     add<T>(name, "eigen", shape(n, d), [=] {
         return [a = matrix<T>(n, d, 1), b = matrix<T>(n, d, 2), ga = Matrix<T>(n, d),
                 gb = Matrix<T>(n, d), u = Matrix<T>(2 * n, d), gu = Matrix<T>(2 * n, d),
