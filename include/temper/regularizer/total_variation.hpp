@@ -300,10 +300,10 @@ double kernel::TotalVariation<T>::run(const temper::TotalVariation& how, double 
                                       const AnyView<const T>& x, const AnyDestination<T>& gx)
 {
     const auto with = [&](auto form) {
-        using Form = decltype(form);
-        return how.axes == 1   ? images<Form, 1>(how.epsilon, scale, x, gx)
-               : how.axes == 2 ? images<Form, 2>(how.epsilon, scale, x, gx)
-                               : images<Form, 3>(how.epsilon, scale, x, gx);
+        using Variation = decltype(form);
+        return how.axes == 1   ? images<Variation, 1>(how.epsilon, scale, x, gx)
+               : how.axes == 2 ? images<Variation, 2>(how.epsilon, scale, x, gx)
+                               : images<Variation, 3>(how.epsilon, scale, x, gx);
     };
     if (how.form == VariationForm::isotropic)
         return with(detail::Isotropic{});
