@@ -249,7 +249,8 @@ const Register distillation_kl(
         const DistillationKl loss{.temperature = c.number("temperature", 4),
                                   .reduction = reduction_of(reduction)};
         const double factor =
-            c.number("factor", 1) / (reduction == "mean" ? static_cast<double>(shape[1]) : 1);
+            c.number("factor", 1) /
+            (reduction == "mean" ? static_cast<double>((std::max)(shape[1], Index{1})) : 1);
         with_sample_weights(c, "sample_weights", [&](const auto&... weights) {
             c.value((factor * loss)(
                 c.matrix("student_logits"), teacher_logits(c.matrix("teacher_logits")), weights...,

@@ -25,13 +25,13 @@ done
 # A stub in every namespace that a user's unit may have.
 for object in "$objects"/loss_*.stubs.o; do
     for set in sse2_serial avx2fma_omp; do
-        nm -C "$object" | grep -q "::v[0-9_]*_${set}_library_throw::kernel::" ||
+        nm "$object" | grep -q "v[0-9_]*_${set}_library_throw6kernel" ||
             fail "$object has nothing for units of $set"
     done
 done
 
 for object in "$objects"/*.x86_64.o; do
-    wide=$(objdump -d -C --no-show-raw-insn "$object" | awk '
+    wide=$(objdump -d --no-show-raw-insn "$object" | awk '
         /^[0-9a-f]+ <.*>:$/ { name = $0 }
         /%[yz]mm|\tv[a-z0-9]+ / { print name; exit }')
     [ -z "$wide" ] || fail "AVX code in $object: $wide"

@@ -85,6 +85,20 @@ double DistillationKl::operator()(const S& s, const Y& teacher, const Rest&... r
 
 namespace temper::inline TEMPER_ABI {
 
+namespace detail {
+/// d - 1 + exp(-d) for |d| <= 1/8.
+template <class V>
+[[nodiscard]] V small_excess(V d)
+{
+    constexpr double series[] = {1 / 2.,   -1 / 6.,    1 / 24.,    -1 / 120.,
+                                 1 / 720., -1 / 5040., 1 / 40320., -1 / 362880.};
+    V sum(series[std::size(series) - 1]);
+    for (std::size_t i = std::size(series) - 1; i-- > 0;)
+        sum = fma(sum, d, V(series[i]));
+    return d * d * sum;
+}
+} // namespace detail
+
 template <class T>
 double kernel::DistillationKl<T>::run(double temperature, MatrixView<const T> s,
                                       MatrixView<const T> t, RowScale<T> scale, const Outputs& out)
@@ -94,47 +108,49 @@ double kernel::DistillationKl<T>::run(double temperature, MatrixView<const T> s,
         simd::operands(s, t, out.gs, out.gt, out.curvature), 2, [&](const auto& tile) {
             const auto pair = simd::softmax_pair(tile, temperature, t, tile.scratch(0), s,
                                                  tile.scratch(1, out.gs));
-            const auto& p = pair.p;
-            const auto& q = pair.q;
             double total = 0;
             auto of_p = tile.numbers();
-            auto of_q = tile.numbers();
-            auto sum_ratio = tile.numbers();
+            auto sum_ratio = tile.numbers(); // sum_p / sum_q
+            auto log_ratio = tile.numbers(); // minus its logarithm
             auto of_h = tile.numbers();
-            auto log_ratio = tile.numbers(); // log sum_q - log sum_p
             auto divergence = tile.numbers();
             for (Index i = 0; i < tile.rows(); ++i) {
-                const Index row = tile.row(i);
-                const double w = scale(row);
-                const auto sum_p = static_cast<double>(p.sum[i]);
-                const auto sum_q = static_cast<double>(q.sum[i]);
-                const double log_of_ratio = std::log(sum_q / sum_p);
-                sum_ratio[i] = static_cast<T>(sum_q / sum_p);
-                const double kl = s.cols() == 0 ? 0 : pair.cross[i] / sum_p + log_of_ratio;
-                const double loss = temperature * temperature * kl;
+                const double w = scale(tile.row(i));
+                const auto sum_p = static_cast<double>(pair.p.sum[i]);
+                const auto sum_q = static_cast<double>(pair.q.sum[i]);
                 of_p[i] = static_cast<T>(w * temperature / sum_p);
-                of_q[i] = static_cast<T>(w * temperature / sum_q);
                 of_h[i] = static_cast<T>(w / (sum_q * sum_q));
-                log_ratio[i] = static_cast<T>(log_of_ratio);
+                sum_ratio[i] = static_cast<T>(sum_p / sum_q);
+                log_ratio[i] = static_cast<T>(std::log(sum_q / sum_p));
+            }
+            if (out.curvature)
+                tile.each([=](auto at) {
+                    const V e = at(pair.q.e);
+                    at.put(out.curvature, at(of_h) * e * max(at(pair.q.sum) - e, V(0)));
+                });
+            // sum_j p_j log(p_j / q_j) - p_j + q_j: no term is negative, and no digit cancels.
+            const auto sums = tile.sum([=](auto at) {
+                const V p = at(pair.p.e);
+                const V q = at(pair.q.e) * at(sum_ratio);
+                const V d = pair.log_of(at, t, s) + at(log_ratio);
+                at.put(out.gs, at(of_p) * (q - p));
+                const V far = select(p == V(0), q, fma(p, d, q - p));
+                return select(abs(d) < V(0.125), p * detail::small_excess(d), far);
+            });
+            for (Index i = 0; i < tile.rows(); ++i) {
+                const Index row = tile.row(i);
+                const double kl = s.cols() == 0 ? 0 : sums[i] / static_cast<double>(pair.p.sum[i]);
+                const double loss = temperature * temperature * kl;
                 divergence[i] = static_cast<T>(kl);
-                total += w * loss;
+                total += scale(row) * loss;
                 if (out.per_sample)
                     out.per_sample.put(out.per_sample.view(row), static_cast<T>(loss));
             }
             if (out.gt)
                 tile.each([=](auto at) {
-                    const V e = at(p.e);
+                    const V e = at(pair.p.e);
                     const V log_of = pair.log_of(at, t, s) + at(log_ratio) - at(divergence);
                     at.put(out.gt, at(of_p) * select(e == V(0), e, e * log_of));
-                });
-            if (out.curvature)
-                tile.each([=](auto at) {
-                    const V e = at(q.e);
-                    at.put(out.curvature, at(of_h) * e * max(at(q.sum) - e, V(0)));
-                });
-            if (out.gs)
-                tile.each([=, e_p = p.e, e_q = q.e](auto at) {
-                    at.put(out.gs, at(of_q) * (at(e_q) - at(sum_ratio) * at(e_p)));
                 });
             return total;
         });

@@ -173,9 +173,10 @@ double kernel::MixupCrossEntropy<T>::run(const temper::MixupCrossEntropy& how,
             return with_sums;
         }();
         double total = 0;
-        auto of_p =
-            tile.numbers(); // the gradient is of_p_i e_ij - of_spread_i c_j, and what labels take off
+        auto of_p = tile.numbers(); // the gradient is of_p_i e_ij - of_spread_i c_j,
         auto of_spread = tile.numbers();
+        auto off_a = tile.numbers(); // once this is taken off the labels' e_ij
+        auto off_b = tile.numbers();
         auto of_h = tile.numbers();
         for (Index i = 0; i < tile.rows(); ++i) {
             const Index row = tile.row(i);
@@ -183,12 +184,16 @@ double kernel::MixupCrossEntropy<T>::run(const temper::MixupCrossEntropy& how,
             const double share_b = b.ignores(row) ? 0 : 1 - lambda[row];
             double loss = 0;
             slope[row] = 0;
-            if (a.ignores(row) && b.ignores(row)) { // whatever its logits are
-                s.sum[i] = 1;
+            const auto clear = [&] {
                 for (Index j = 0; j < k; ++j)
                     tile.entry(s.e, i, j) = 0;
+            };
+            if (a.ignores(row) && b.ignores(row)) { // whatever its logits are
+                s.sum[i] = 1;
+                clear();
             }
             else {
+                const double w = scale(row);
                 const auto sum = static_cast<double>(s.sum[i]);
                 const double log_sum = std::log(sum);
                 const double smooth =
@@ -207,13 +212,18 @@ double kernel::MixupCrossEntropy<T>::run(const temper::MixupCrossEntropy& how,
                     slope[row] = loss_a - loss_b;
                 loss =
                     (share_a == 0 ? 0 : share_a * loss_a) + (share_b == 0 ? 0 : share_b * loss_b);
-                const double w = scale(row);
-                const double mass = hardness * (share_a * a.weight(row) + share_b * b.weight(row)) +
-                                    spread_sum * (share_a + share_b);
-                of_p[i] = static_cast<T>(w * mass / sum);
+                total += w * loss;
+                const double hard_a = hardness * share_a * a.weight(row);
+                const double hard_b = hardness * share_b * b.weight(row);
+                const double mass = hard_a + hard_b + spread_sum * (share_a + share_b);
+                const double divisor = mass == 0 ? 1 : mass;
+                of_p[i] = static_cast<T>(w * divisor / sum);
                 of_h[i] = static_cast<T>(w * mass / (sum * sum));
                 of_spread[i] = static_cast<T>(w * spread * (share_a + share_b));
-                total += w * loss;
+                off_a[i] = static_cast<T>(hard_a * sum / divisor);
+                off_b[i] = static_cast<T>(hard_b * sum / divisor);
+                if (mass == 0)
+                    clear();
             }
             if (out.per_sample)
                 out.per_sample.put(out.per_sample.view(row), static_cast<T>(loss));
@@ -224,6 +234,13 @@ double kernel::MixupCrossEntropy<T>::run(const temper::MixupCrossEntropy& how,
                 at.put(out.curvature, at(of_h) * e * max(at(s.sum) - e, V(0)));
             });
         if (out.gz) {
+            const auto take_off = [&](const ClassTargets<T>& y, const auto& off) {
+                for (Index i = 0; i < tile.rows(); ++i)
+                    if (const Index label = y(tile.row(i)); label >= 0)
+                        tile.entry(s.e, i, label) -= off[i];
+            };
+            take_off(a, off_a);
+            take_off(b, off_b);
             if (spread == 0)
                 tile.each([=](auto at) { at.put(out.gz, at(of_p) * at(s.e)); });
             else
@@ -231,15 +248,6 @@ double kernel::MixupCrossEntropy<T>::run(const temper::MixupCrossEntropy& how,
                     const V t = c.data == nullptr ? V(1) : at(c);
                     at.put(out.gz, at(of_p) * at(s.e) - at(of_spread) * t);
                 });
-            const auto take_off = [&](const ClassTargets<T>& y, Index row, double share) {
-                if (!y.ignores(row))
-                    out.gz.view(row, y(row)) -= static_cast<T>(out.gz.scale * scale(row) *
-                                                               hardness * share * y.weight(row));
-            };
-            for (Index row = tile.row(0); row < tile.row(tile.rows()); ++row) {
-                take_off(a, row, lambda[row]);
-                take_off(b, row, 1 - lambda[row]);
-            }
         }
         return total;
     });

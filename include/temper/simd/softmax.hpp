@@ -136,14 +136,12 @@ template <class T, Lanes lanes, class Formula>
     return softmax<0>(tile, formula, e, [](auto, auto) { return std::array<Pack<T>, 0>{}; }).first;
 }
 
-/// Two distributions p = softmax(t / T) and q = softmax(s / T) over the same columns, and what their
-/// divergence is made of: log(p / q) is log_of plus the logarithm of the ratio of the sums, and `cross` the
-/// sum of the exponentials of p times log_of.
+/// Two distributions p = softmax(t / T) and q = softmax(s / T) over the same columns: log(p / q) is log_of
+/// plus the logarithm of the ratio of the sums.
 template <class T, Lanes lanes>
 struct SoftmaxPair {
     Softmax<T, lanes> p;
     Softmax<T, lanes> q;
-    PerRow<T, lanes, double> cross;
     T sharpness;
 
     template <class At>
@@ -162,7 +160,7 @@ softmax_pair(const Tile<T, lanes>& tile, double temperature, const View<const T,
     const detail::Logits<T, lanes> of_t{{t}, e_t};
     const detail::Logits<T, lanes> of_s{{s}, e_s};
     const auto sums_with = [&](const PerRow<T, lanes>& shift_t, const PerRow<T, lanes>& shift_s) {
-        return tile.template sums<3>([=](auto at) {
+        return tile.template sums<2>([=](auto at) {
             using V = Pack<T>;
             const V x = (of_t.again(at) - at(shift_t)) * V(sharpness);
             const V y = (of_s.again(at) - at(shift_s)) * V(sharpness);
@@ -170,7 +168,7 @@ softmax_pair(const Tile<T, lanes>& tile, double temperature, const View<const T,
             const V q = of_s.raised(y);
             at.put(e_t, p);
             at.put(e_s, q);
-            return std::array{p, q, select(p == V(0), p, p * (x - y))};
+            return std::array{p, q};
         });
     };
     auto shift_t = of_t.glance(tile);
@@ -181,7 +179,7 @@ softmax_pair(const Tile<T, lanes>& tile, double temperature, const View<const T,
         shift_s = of_s.top(tile);
         sums = sums_with(shift_t, shift_s);
     }
-    return {{e_t, shift_t, sums[0].narrow()}, {e_s, shift_s, sums[1].narrow()}, sums[2], sharpness};
+    return {{e_t, shift_t, sums[0].narrow()}, {e_s, shift_s, sums[1].narrow()}, sharpness};
 }
 
 /// A softmax with one entry of each row set apart, and what rounding would lose of a probability next to
