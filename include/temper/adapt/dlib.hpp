@@ -30,7 +30,7 @@
 
 #include <dlib/dnn/core.h>
 
-#include <optional>
+#include <memory>
 
 template <std::derived_from<dlib::tensor> O>
 struct temper::Owner<O> {
@@ -76,9 +76,12 @@ class loss_temper_ {
     using output_label_type = Label;
 
     loss_temper_() = default;
-    loss_temper_(const L& loss) : loss_(loss) {} // NOLINT(google-explicit-constructor): like dlib's
+    loss_temper_(const L& loss)
+    {
+        set_loss(loss);
+    } // NOLINT(google-explicit-constructor): like dlib's
 
-    void set_loss(const L& loss) { loss_.emplace(loss); }
+    void set_loss(const L& loss) { loss_ = std::make_shared<const L>(loss); }
     [[nodiscard]] const L& get_loss() const
     {
         if (!loss_)
@@ -188,7 +191,7 @@ class loss_temper_ {
                 to(at++) = static_cast<float>(numbers(i, j));
     }
 
-    std::optional<L> loss_{};
+    std::shared_ptr<const L> loss_; // empty until a loss is given
 };
 
 template <class L, class SUBNET, class Label = dlib::no_label_type>

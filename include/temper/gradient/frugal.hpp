@@ -203,6 +203,8 @@ void kernel::Frugal<T>::step(const Adam<T>& adam, temper::Frugal::Rest rest, dou
                              std::span<const Index> active, const MatrixView<T>& w,
                              const MatrixView<const T>& g)
 {
+    if (w.size() == 0)
+        return; // it may have rows, but no data that they could be a part of
     const auto k = static_cast<Index>(active.size());
     Workspace::Frame frame;
     const simd::Slices<T> slices(frame, w.size(), 2 * k);
