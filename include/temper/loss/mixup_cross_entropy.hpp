@@ -18,6 +18,7 @@
 // Zhang et al., mixup: Beyond Empirical Risk Minimization (2018); with a learned lambda Guo et al., MixUp
 // as Locally Linear Out-Of-Manifold Regularization (2019).
 
+#include <temper/core/coefficients.hpp>
 #include <temper/core/component.hpp>
 
 #include <numeric>
@@ -40,15 +41,10 @@ struct MixupCrossEntropy {
 namespace kernel {
 template <class T>
 struct MixupCrossEntropy {
-    struct Lambda { ///< n numbers, or one for all samples; `gradient` is of the same shape
-        const double* numbers;
-        Index count;
-        AnyDestination<T> gradient;
-        double operator[](Index i) const { return numbers[count == 1 ? 0 : i]; }
-    };
     static double run(MatrixView<const T> z, const std::int64_t* a, const std::int64_t* b,
-                      const Lambda& lambda, RowScale<T> scale, const Destination<T, 2>& gz,
-                      const Destination<T, 1>& per_sample, const Destination<T, 2>& curvature);
+                      const Coefficients& lambda, const AnyDestination<T>& gl, RowScale<T> scale,
+                      const Destination<T, 2>& gz, const Destination<T, 1>& per_sample,
+                      const Destination<T, 2>& curvature);
 };
 } // namespace kernel
 
@@ -56,46 +52,23 @@ template <class Z, class A, class B, class L, class... Rest>
 double MixupCrossEntropy::operator()(const Z& z, const A& labels_a, const B& labels_b,
                                      const L& lambda, const Rest&... rest) const
 {
-    if constexpr (is_turned<L>) // a vector has no columns
-        return (*this)(z, labels_a, labels_b, lambda.view, rest...);
-    else if constexpr (std::is_arithmetic_v<L>) {
-        AnyView<const L> number;
-        number.data = &lambda;
-        return (*this)(z, labels_a, labels_b, number, rest...);
-    }
-    else {
-        accept<2, SampleWeights, PerSample, Curvature>(rest...);
-        using T = KernelScalarOf<Z>;
-        Border<T> border(name);
-        const auto zs = border.samples("logits", z);
-        const Index n = zs.rows();
-        const Index k = zs.cols();
-        const auto* a = border.labels("labels_a", labels_a, n, k);
-        const auto* b = border.labels("labels_b", labels_b, n, k);
-        const auto weights = border.optional_vector("sample_weights", named<SampleWeights>(rest...),
-                                                    n, "as logits has rows");
-
-        // Of either floating type: the lambdas of a plan are doubles whatever the logits are.
-        const AnyView<const ScalarOf<const L>> ls(view(lambda));
-        if (ls.rank > 1 || (ls.size() != 1 && ls.size() != n))
-            fail<ShapeError>(name, "lambda", joined({"has shape ", shape_text(ls)}),
-                             joined({"a number, [1] or [", text(n), "] as logits has rows"}));
-        auto* numbers = border.scratch().template take<double>(ls.size());
-        for (Index i = 0; i < ls.size(); ++i)
-            numbers[i] = static_cast<double>(ls.data[i * ls.strides[0]]);
-        AnyView<const T> like;
-        like.rank = ls.rank;
-        like.extents = ls.extents;
-
-        const auto gz = border.gradient("logits", zs, positional<0>(rest...));
-        const auto gl = border.gradient("lambda", like, positional<1>(rest...));
-        const auto each =
-            border.template named_into<1>("per_sample", named<PerSample>(rest...), {n});
-        const auto h =
-            border.template named_into<2>("curvature", named<Curvature>(rest...), {n, k});
-        return border.finish(kernel::MixupCrossEntropy<T>::run(
-            zs, a, b, {numbers, ls.size(), gl}, row_scale(reduction, n, weights), gz, each, h));
-    }
+    accept<2, SampleWeights, PerSample, Curvature>(rest...);
+    using T = KernelScalarOf<Z>;
+    Border<T> border(name);
+    const auto zs = border.samples("logits", z);
+    const Index n = zs.rows();
+    const Index k = zs.cols();
+    const auto* a = border.labels("labels_a", labels_a, n, k);
+    const auto* b = border.labels("labels_b", labels_b, n, k);
+    const auto weights = border.optional_vector("sample_weights", named<SampleWeights>(rest...), n,
+                                                "as logits has rows");
+    const auto ls = coefficients(border, "lambda", lambda, n);
+    const auto gz = border.gradient("logits", zs, positional<0>(rest...));
+    const auto gl = border.gradient("lambda", ls.template like<T>(), positional<1>(rest...));
+    const auto each = border.template named_into<1>("per_sample", named<PerSample>(rest...), {n});
+    const auto h = border.template named_into<2>("curvature", named<Curvature>(rest...), {n, k});
+    return border.finish(kernel::MixupCrossEntropy<T>::run(
+        zs, a, b, ls, gl, row_scale(reduction, n, weights), gz, each, h));
 }
 
 } // namespace temper::inline TEMPER_ABI
@@ -107,8 +80,9 @@ namespace temper::inline TEMPER_ABI {
 
 template <class T>
 double kernel::MixupCrossEntropy<T>::run(MatrixView<const T> z, const std::int64_t* a,
-                                         const std::int64_t* b, const Lambda& lambda,
-                                         RowScale<T> scale, const Destination<T, 2>& gz,
+                                         const std::int64_t* b, const Coefficients& lambda,
+                                         const AnyDestination<T>& gl, RowScale<T> scale,
+                                         const Destination<T, 2>& gz,
                                          const Destination<T, 1>& per_sample,
                                          const Destination<T, 2>& curvature)
 {
@@ -155,10 +129,10 @@ double kernel::MixupCrossEntropy<T>::run(MatrixView<const T> z, const std::int64
             }
             return total;
         });
-    if (const auto& g = lambda.gradient) {
+    if (gl) {
         const auto put = [&](Index i, double number) {
             const Destination<T, 1> to{
-                {g.view.data, {lambda.count}, {g.view.strides[0]}}, g.scale, g.mode};
+                {gl.view.data, {lambda.count}, {gl.view.strides[0]}}, gl.scale, gl.mode};
             to.put(to.view(i), static_cast<T>(number));
         };
         if (lambda.count == z.rows())
