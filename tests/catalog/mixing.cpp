@@ -101,6 +101,8 @@ const Register simplex_mix(
                 .tensor("index", random.integers({s.n, m}, s.n))
                 .tensor("weights", random.probabilities(s.n, m))
                 .tensor("cotangent", random.normal({s.n, s.d}));
+            for (Index i = 0; i < s.n; ++i) // each sample is used
+                in.find("index")->data[static_cast<std::size_t>(i * m)] = static_cast<double>(i);
             variants.push_back(in);
         }
         return variants;
@@ -179,6 +181,7 @@ const Register smmix_regions =
                 }
             });
         })
+        .no_law(Law::nan, "images", "what is pasted over counts for nothing")
         .no_law(Law::nan, "attention", "decides where, not what");
 
 const Register policy_region(
@@ -246,28 +249,29 @@ const Register lesion(
 
 // ---- layers ------------------------------------------------------------------------------------------
 
-const Register token_mask_pool(
-    {"token_mask_pool"},
-    [](const Sizes& s, Random& random) {
-        std::vector<Inputs> variants;
-        for (const bool binary : {false, true}) {
-            Inputs in;
-            in.tensor("tokens", random.normal({s.n, s.k, s.d}))
-                .tensor("mask", binary ? random.integers({s.n, s.k}, 2)
-                                       : random.uniform({s.n, s.k}, 0.1, 1))
-                .tensor("cotangent", random.normal({s.n, s.d}));
-            in.find("mask")->kind = test::Kind::fixed;
-            variants.push_back(in);
-        }
-        return variants;
-    },
-    [](auto& c) {
-        const TokenMaskPool pool{};
-        const auto& shape = c.shape("tokens");
-        pool.forward(c.tensor("tokens"), c.matrix("mask"), c.out("output", {shape[0], shape[2]}));
-        pool.pullback(c.matrix("mask"), c.matrix("cotangent"), c.grad("tokens"));
-        c.pair("output", "cotangent");
-    });
+Make tokens(bool masked)
+{
+    return [=](const Sizes& s, Random& random) {
+        Inputs in;
+        in.tensor("tokens", random.normal({s.n, s.k, s.d}))
+            .tensor("mask",
+                    masked ? random.integers({s.n, s.k}, 2) : random.uniform({s.n, s.k}, 0.1, 1))
+            .tensor("cotangent", random.normal({s.n, s.d}));
+        in.find("mask")->kind = test::Kind::fixed;
+        return std::vector{in};
+    };
+}
+const auto token_mask_pool_entry = [](auto& c) {
+    const TokenMaskPool pool{};
+    const auto& shape = c.shape("tokens");
+    pool.forward(c.tensor("tokens"), c.matrix("mask"), c.out("output", {shape[0], shape[2]}));
+    pool.pullback(c.matrix("mask"), c.matrix("cotangent"), c.grad("tokens"));
+    c.pair("output", "cotangent");
+};
+const Register token_mask_pool({"token_mask_pool"}, tokens(false), token_mask_pool_entry);
+const Register token_mask_pool_masked =
+    Register({"token_mask_pool_masked"}, tokens(true), token_mask_pool_entry)
+        .no_law(Law::nan, "a masked token counts for nothing");
 
 // ---- losses ------------------------------------------------------------------------------------------
 
@@ -384,33 +388,34 @@ const Register adamixup(
                 ada.intrusion(c.matrix("real"), c.matrix("fake"), c.grad("real"), c.grad("fake")));
     });
 
-const Register semixup_consistency(
-    {"semixup_consistency"},
-    each(
-        [](const Sizes& s, Random& random) {
-            std::vector<Inputs> variants;
-            for (const bool per_sample : {true, false}) {
-                Inputs in;
-                for (const char* name : {"logits_mixed", "logits", "logits_aug"})
-                    in.tensor(name, random.normal({s.n, s.d}));
-                with_plan(in, s, random, per_sample);
-                variants.push_back(in);
-            }
-            return variants;
-        },
-        "kind", {"mse", "kl"}),
-    [](auto& c) {
-        const SemixupConsistency loss{.divergence = c.text("kind", "mse") == "kl"
-                                                        ? SemixupDivergence::kl
-                                                        : SemixupDivergence::mse,
-                                      .in_manifold = c.number("weight_in_manifold", 2),
-                                      .interpolation = c.number("weight_interpolation", 4),
-                                      .out_of_manifold = c.number("weight_out_of_manifold", 2)};
-        const MixPlan plan = plan_of(c);
-        c.value(loss(c.matrix("logits_mixed"), c.matrix("logits"), c.matrix("logits_aug"), plan,
-                     c.grad("logits_mixed"), c.grad("logits"), c.grad("logits_aug"),
-                     terms(c.out("terms", {3}))));
-    });
+const Register semixup_consistency =
+    Register({"semixup_consistency"},
+             each(
+                 [](const Sizes& s, Random& random) {
+                     std::vector<Inputs> variants;
+                     for (const bool per_sample : {true, false}) {
+                         Inputs in;
+                         for (const char* name : {"logits_mixed", "logits", "logits_aug"})
+                             in.tensor(name, random.normal({s.n, s.d}));
+                         with_plan(in, s, random, per_sample);
+                         variants.push_back(in);
+                     }
+                     return variants;
+                 },
+                 "kind", {"mse", "kl"}),
+             [](auto& c) {
+                 const SemixupConsistency loss{
+                     .divergence = c.text("kind", "mse") == "kl" ? SemixupDivergence::kl
+                                                                 : SemixupDivergence::mse,
+                     .in_manifold = c.number("weight_in_manifold", 2),
+                     .interpolation = c.number("weight_interpolation", 4),
+                     .out_of_manifold = c.number("weight_out_of_manifold", 2)};
+                 const MixPlan plan = plan_of(c);
+                 c.value(loss(c.matrix("logits_mixed"), c.matrix("logits"), c.matrix("logits_aug"),
+                              plan, c.grad("logits_mixed"), c.grad("logits"), c.grad("logits_aug"),
+                              terms(c.out("terms", {3}))));
+             })
+        .float_range(0.1, 1e8, "the divergence of predictions that nearly agree is rounding");
 
 Make lesions(bool padded)
 {
@@ -444,40 +449,42 @@ const Register lesion_mixup_loss_padded =
              lesion_mixup_loss_entry)
         .no_law(Law::nan, "padding counts for nothing, whatever its logit is");
 
-const Register temperature_scaling(
-    {"temperature_scaling"},
-    [](const Sizes& s, Random& random) {
-        std::vector<Inputs> variants;
-        for (const bool as_loss : {true, false}) {
-            Inputs in;
-            in.tensor("logits", random.normal({s.n, s.d}))
-                .tensor("labels", random.integers({s.n}, s.d));
-            for (std::size_t i = 0; i < static_cast<std::size_t>(s.n) && s.d > 0;
-                 ++i) // not all wrong
-                in.find("logits")->data[i * static_cast<std::size_t>(s.d) +
-                                        static_cast<std::size_t>(in.find("labels")->data[i])] +=
-                    0.7;
-            if (as_loss)
-                in.tensor("temperature", Tensor{{}, {1.7}, test::Kind::fixed});
-            variants.push_back(in);
-        }
-        return variants;
-    },
-    [](auto& c) {
-        const TemperatureScaling scaling{.least = c.number("beta_min", 1e-3),
-                                         .most = c.number("beta_max", 1e3)};
-        if (c.has("temperature")) {
-            const double t = static_cast<double>(c.scalar("temperature"));
-            c.value(scaling(c.matrix("logits"), labels(c.indices("labels")), t, c.grad("logits"),
-                            c.grad("temperature")));
-            scaling.forward(c.matrix("logits"), t, c.out("scaled", c.shape("logits")));
-            return;
-        }
-        const TemperatureFit fit = scaling.fit(c.matrix("logits"), labels(c.indices("labels")));
-        c.put("temperature", fit.temperature);
-        c.put("nll_before", fit.nll_before);
-        c.put("nll_after", fit.nll_after);
-    });
+const Register temperature_scaling =
+    Register(
+        {"temperature_scaling"},
+        [](const Sizes& s, Random& random) {
+            std::vector<Inputs> variants;
+            for (const bool as_loss : {true, false}) {
+                Inputs in;
+                in.tensor("logits", random.normal({s.n, s.d}))
+                    .tensor("labels", random.integers({s.n}, s.d));
+                for (std::size_t i = 0; i < static_cast<std::size_t>(s.n) && s.d > 0;
+                     ++i) // not all wrong
+                    in.find("logits")->data[i * static_cast<std::size_t>(s.d) +
+                                            static_cast<std::size_t>(in.find("labels")->data[i])] +=
+                        0.7;
+                if (as_loss)
+                    in.tensor("temperature", Tensor{{}, {1.7}, test::Kind::fixed});
+                variants.push_back(in);
+            }
+            return variants;
+        },
+        [](auto& c) {
+            const TemperatureScaling scaling{.least = c.number("beta_min", 1e-3),
+                                             .most = c.number("beta_max", 1e3)};
+            if (c.has("temperature")) {
+                const double t = static_cast<double>(c.scalar("temperature"));
+                c.value(scaling(c.matrix("logits"), labels(c.indices("labels")), t,
+                                c.grad("logits"), c.grad("temperature")));
+                scaling.forward(c.matrix("logits"), t, c.out("scaled", c.shape("logits")));
+                return;
+            }
+            const TemperatureFit fit = scaling.fit(c.matrix("logits"), labels(c.indices("labels")));
+            c.put("temperature", fit.temperature);
+            c.put("nll_before", fit.nll_before);
+            c.put("nll_after", fit.nll_after);
+        })
+        .no_law(Law::shapes, "logits", "of the fit: a column more is a class without samples");
 
 // ---- metrics -----------------------------------------------------------------------------------------
 
@@ -551,14 +558,17 @@ const Register neural_collapse_metrics =
         .no_law(Law::nan, "classifier_bias", "decides between classes, and NaN wins nothing");
 
 const Register class_collapse_metrics =
-    Register({"class_collapse_metrics"}, collapsing("classifier", false), [](auto& c) {
-        const NeuralCollapse m = NeuralCollapseMetrics{}(
-            c.matrix("features"), labels(c.indices("labels")), c.matrix("classifier"));
-        c.put("nc1", m.nc1);
-        c.put("nc1_ratio", m.nc1_ratio);
-        c.put("nc2", m.nc2_etf_means);
-        c.put("nc3", m.nc3);
-    }).no_law(Law::nan, "classifier", "the row of a class without samples is left out");
+    Register({"class_collapse_metrics"}, collapsing("classifier", false),
+             [](auto& c) {
+                 const NeuralCollapse m = NeuralCollapseMetrics{}(
+                     c.matrix("features"), labels(c.indices("labels")), c.matrix("classifier"));
+                 c.put("nc1", m.nc1);
+                 c.put("nc1_ratio", m.nc1_ratio);
+                 c.put("nc2", m.nc2_etf_means);
+                 c.put("nc3", m.nc3);
+             })
+        .no_law(Law::shapes, "classifier", "a row more is a class without samples")
+        .no_law(Law::nan, "classifier", "the row of a class without samples is left out");
 
 const Register simplex_plane_projection(
     {"simplex_plane_projection"},

@@ -35,18 +35,7 @@ struct AdaMixup {
     ///  [, into(g_mixed), into(gt), into(g_first)]); both batches have m rows
     template <class Z, class P, class F, class Y, class... Rest>
     double classification(const Z& mixed, const P& mixed_targets, const F& first, const Y& targets,
-                          const Rest&... rest) const
-    {
-        accept<3>(rest...);
-        const auto half = 0.5 * SoftmaxCrossEntropy{};
-        const Index rows = AnyView<const ScalarOf<const Z>>(view(mixed)).extent(0);
-        const Index others = AnyView<const ScalarOf<const F>>(view(first)).extent(0);
-        if (rows != others)
-            fail<ShapeError>(name, "first", joined({"has ", text(others), " rows"}),
-                             joined({text(rows), " rows as mixed"}));
-        return half(mixed, mixed_targets, positional<0>(rest...), positional<1>(rest...)) +
-               half(first, targets, positional<2>(rest...));
-    }
+                          const Rest&... rest) const;
     /// (real, mixed [, into(g_real), into(g_mixed)])
     template <class R, class M, class... Rest>
     double intrusion(const R& real, const M& mixed, const Rest&... rest) const
@@ -55,5 +44,38 @@ struct AdaMixup {
     }
     friend bool operator==(const AdaMixup&, const AdaMixup&) = default;
 };
+
+template <class Z, class P, class F, class Y, class... Rest>
+double AdaMixup::classification(const Z& mixed, const P& mixed_targets, const F& first,
+                                const Y& targets, const Rest&... rest) const
+{
+    accept<3>(rest...);
+    using T = KernelScalarOf<Z, F>;
+    using Loss = kernel::SoftmaxCrossEntropy<T>;
+    Border<T> border(name);
+    const auto zm = border.samples("mixed", mixed);
+    const auto zf = border.samples("first", first);
+    const auto t = border.probabilities("mixed_targets", mixed_targets);
+    border.same_shape("first", zf, "mixed", zm);
+    border.same_shape("mixed_targets", t, "mixed", zm);
+    const std::int64_t* y = nullptr;
+    MatrixView<const T> p;
+    if constexpr (is_labels<Y>)
+        y = border.labels("targets", targets, zf.rows(), zf.cols());
+    else {
+        p = border.probabilities("targets", targets);
+        border.same_shape("targets", p, "first", zf);
+    }
+    const auto gm = border.gradient("mixed", zm, positional<0>(rest...));
+    const auto gt = border.gradient("mixed_targets", t, positional<1>(rest...));
+    const auto gf = border.gradient("first", zf, positional<2>(rest...));
+    const auto both = row_scale<T>(Reduction::mean, 2 * zm.rows(), {});
+    double value = Loss::soft(zm, t, {}, 0, both, {gm, gt, {}, {}});
+    if (y != nullptr || zf.rows() == 0)
+        value += Loss::hard(zf, {y, {}, false}, 0, both, {gf, {}, {}, {}});
+    else
+        value += Loss::soft(zf, p, {}, 0, both, {gf, {}, {}, {}});
+    return border.finish(value);
+}
 
 } // namespace temper::inline TEMPER_ABI
