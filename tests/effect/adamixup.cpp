@@ -179,8 +179,9 @@ TEST_CASE("a learned mixing policy does not intrude", "[effect]")
         }
     std::printf("AdaMixUp, a strip of classes 0 | 1 | 0:\n");
     for (const auto& [name, s] : {std::pair{"mixup", plain}, std::pair{"AdaMixUp", learned}})
-        std::printf("  %-10s confidence in the middle %.3f, outside %.3f; intruding mixtures %.3f\n",
-                    name, s.middle, s.outer, s.intrusion);
+        std::printf(
+            "  %-10s confidence in the middle %.3f, outside %.3f; intruding mixtures %.3f\n", name,
+            s.middle, s.outer, s.intrusion);
     CHECK(learned.intrusion < 0.7 * plain.intrusion);
     CHECK(learned.middle > plain.middle + 0.02);
 }

@@ -62,6 +62,7 @@ struct Training {
     Index epochs = 60;
     Index batch_size = 50;
     double learning_rate = 0.1;
+    double weight_decay = 0;
 };
 
 /// Trains a network by plain descent with momentum, long enough to learn wrong labels by heart;
@@ -78,7 +79,7 @@ Network train(const Data& data, const Training& how, std::uint64_t seed, Loss lo
         parameters.push_back(temper::view(network.parameters()[i]));
         of_gradients.push_back(temper::view(gradients[i]));
     }
-    const temper::Sgd sgd{.learning_rate = how.learning_rate};
+    const temper::Sgd sgd{.learning_rate = how.learning_rate, .weight_decay = how.weight_decay};
     auto state = sgd.init(parameters);
     const auto forward = [&](const Matrix& x) -> const Matrix& { return network.forward(x, tape); };
     support::Batches batches(data.x.rows(), how.batch_size);
