@@ -25,6 +25,8 @@
 // as Locally Linear Out-Of-Manifold Regularization (2019).
 
 #include <temper/core/class_targets.hpp>
+
+#include <temper/core/coefficients.hpp>
 #include <temper/core/component.hpp>
 
 namespace temper::inline TEMPER_ABI {
@@ -68,6 +70,11 @@ struct MixupCrossEntropy {
     static double run(const temper::MixupCrossEntropy& how, MatrixView<const T> z,
                       const ClassTargets<T>& a, const ClassTargets<T>& b, const Lambda& lambda,
                       VectorView<const T> weights, const Outputs& out);
+
+    static double run(MatrixView<const T> z, const std::int64_t* a, const std::int64_t* b,
+                      const Coefficients& lambda, const AnyDestination<T>& gl, RowScale<T> scale,
+                      const Destination<T, 2>& gz, const Destination<T, 1>& per_sample,
+                      const Destination<T, 2>& curvature);
 };
 } // namespace kernel
 
@@ -124,6 +131,24 @@ double MixupCrossEntropy::operator()(const Z& z, const A& labels_a, const B& lab
         return border.finish(kernel::MixupCrossEntropy<T>::run(
             *this, zs, a, b, {numbers, ls.size(), gl}, weights, out));
     }
+
+    accept<2, SampleWeights, PerSample, Curvature>(rest...);
+    using T = KernelScalarOf<Z>;
+    Border<T> border(name);
+    const auto zs = border.samples("logits", z);
+    const Index n = zs.rows();
+    const Index k = zs.cols();
+    const auto* a = border.labels("labels_a", labels_a, n, k);
+    const auto* b = border.labels("labels_b", labels_b, n, k);
+    const auto weights = border.optional_vector("sample_weights", named<SampleWeights>(rest...), n,
+                                                "as logits has rows");
+    const auto ls = coefficients(border, "lambda", lambda, n);
+    const auto gz = border.gradient("logits", zs, positional<0>(rest...));
+    const auto gl = border.gradient("lambda", ls.template like<T>(), positional<1>(rest...));
+    const auto each = border.template named_into<1>("per_sample", named<PerSample>(rest...), {n});
+    const auto h = border.template named_into<2>("curvature", named<Curvature>(rest...), {n, k});
+    return border.finish(kernel::MixupCrossEntropy<T>::run(
+        zs, a, b, ls, gl, row_scale(reduction, n, weights), gz, each, h));
 }
 
 } // namespace temper::inline TEMPER_ABI
@@ -138,6 +163,13 @@ double kernel::MixupCrossEntropy<T>::run(const temper::MixupCrossEntropy& how,
                                          MatrixView<const T> z, const ClassTargets<T>& a,
                                          const ClassTargets<T>& b, const Lambda& lambda,
                                          VectorView<const T> weights, const Outputs& out)
+
+double kernel::MixupCrossEntropy<T>::run(MatrixView<const T> z, const std::int64_t* a,
+                                         const std::int64_t* b, const Coefficients& lambda,
+                                         const AnyDestination<T>& gl, RowScale<T> scale,
+                                         const Destination<T, 2>& gz,
+                                         const Destination<T, 1>& per_sample,
+                                         const Destination<T, 2>& curvature)
 {
     using V = simd::Pack<T>;
     const Index n = z.rows();
@@ -260,6 +292,29 @@ double kernel::MixupCrossEntropy<T>::run(const temper::MixupCrossEntropy& how,
         sum += g;
         if (lambda.count == n)
             lambda.put(i, g);
+
+            if (gz) {
+                for (Index i = 0; i < tile.rows(); ++i) {
+                    const Index row = tile.row(i);
+                    const double l = lambda[row];
+                    tile.entry(s.e, i, a[row]) -= static_cast<T>(l) * s.sum[i];
+                    tile.entry(s.e, i, b[row]) -= static_cast<T>(1 - l) * s.sum[i];
+                }
+                tile.each([=](auto at) { at.put(gz, at(factor) * at(s.e)); });
+            }
+            return total;
+        });
+    if (gl) {
+        const auto put = [&](Index i, double number) {
+            const Destination<T, 1> to{
+                {gl.view.data, {lambda.count}, {gl.view.strides[0]}}, gl.scale, gl.mode};
+            to.put(to.view(i), static_cast<T>(number));
+        };
+        if (lambda.count == z.rows())
+            for (Index i = 0; i < lambda.count; ++i)
+                put(i, slope[i]);
+        else
+            put(0, std::accumulate(slope, slope + z.rows(), 0.0));
     }
     if (lambda.count != n)
         lambda.put(0, sum);
