@@ -657,32 +657,31 @@ const Register influence_importance =
         .no_law(Law::precision, "a sum of products of either sign may be small");
 
 const Register beta_noise_policy =
-    Register({"beta_noise_policy"},
-             each(
-                 [](const Sizes& s, Random& random) {
-                     Inputs inputs;
-                     return std::vector{inputs.tensor("raw_alpha", random.normal({s.n, s.d}))
-                                            .tensor("raw_beta", random.normal({s.n, s.d}))
-                                            .tensor("mask", random.uniform({s.n, s.d}, 0.05, 0.95))
-                                            .tensor("losses", random.positive({s.n}))};
-                 },
-                 "mode", {"reinforce", "official"}),
-             [](auto& c) {
-                 const bool reinforce = c.text("mode") == "reinforce";
-                 const BetaNoisePolicy policy{.form = reinforce ? BetaNoisePolicy::Form::reinforce
-                                                                : BetaNoisePolicy::Form::published};
-                 const auto density = [&] {
-                     return log_density(c.out("log_prob", c.shape("mask")));
-                 };
-                 if (reinforce)
-                     c.value(policy(c.matrix("raw_alpha"), c.matrix("raw_beta"), c.matrix("mask"),
-                                    c.vector("losses"), c.grad("raw_alpha"), c.grad("raw_beta"),
-                                    density()));
-                 else
-                     c.value(policy(c.matrix("raw_alpha"), c.matrix("raw_beta"), c.matrix("mask"),
-                                    c.vector("losses"), c.grad("raw_alpha"), c.grad("raw_beta"),
-                                    c.grad("losses"), density()));
-             })
+    Register(
+        {"beta_noise_policy"},
+        each(
+            [](const Sizes& s, Random& random) {
+                Inputs inputs;
+                return std::vector{inputs.tensor("mask", random.uniform({s.n, s.d}, 0.05, 0.95))
+                                       .tensor("raw_alpha", random.normal({s.n, s.d}))
+                                       .tensor("raw_beta", random.normal({s.n, s.d}))
+                                       .tensor("losses", random.positive({s.n}))};
+            },
+            "mode", {"reinforce", "official"}),
+        [](auto& c) {
+            const bool reinforce = c.text("mode") == "reinforce";
+            const BetaNoisePolicy policy{.form = reinforce ? BetaNoisePolicy::Form::reinforce
+                                                           : BetaNoisePolicy::Form::published};
+            const auto density = [&] { return log_density(c.out("log_prob", c.shape("mask"))); };
+            if (reinforce)
+                c.value(policy(c.matrix("raw_alpha"), c.matrix("raw_beta"), c.matrix("mask"),
+                               c.vector("losses"), c.grad("raw_alpha"), c.grad("raw_beta"),
+                               density()));
+            else
+                c.value(policy(c.matrix("raw_alpha"), c.matrix("raw_beta"), c.matrix("mask"),
+                               c.vector("losses"), c.grad("raw_alpha"), c.grad("raw_beta"),
+                               c.grad("losses"), density()));
+        })
         .float_range(0.02, 10, "exponentials of the parameters")
         .double_range(0.02, 10, "exponentials of the parameters");
 
