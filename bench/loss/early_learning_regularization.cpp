@@ -24,8 +24,9 @@ void add_all(Index n, Index k)
         };
     });
     add<T>("elr", "eigen", shape(n, k), [=] {
-        return [t = Matrix<T>(Matrix<T>::Zero(n, k)), z = matrix<T>(n, k, 1), y = classes(n, k, 2),
-                p = Matrix<T>(n, k), c = Matrix<T>(n, k), g = Matrix<T>(n, k)]() mutable {
+        return [n, t = Matrix<T>(Matrix<T>::Zero(n, k)), z = matrix<T>(n, k, 1),
+                y = classes(n, k, 2), p = Matrix<T>(n, k), c = Matrix<T>(n, k),
+                g = Matrix<T>(n, k)]() mutable {
             p = (z.colwise() - z.rowwise().maxCoeff()).array().exp();
             p.array().colwise() /= p.rowwise().sum().array();
             c = p.cwiseMax(T(1e-4)).cwiseMin(T(1 - 1e-4));
@@ -36,7 +37,10 @@ void add_all(Index n, Index k)
             double value = 3 * static_cast<double>(apart.log().sum());
             c = ((p.array() > T(1e-4)) && (p.array() < T(1 - 1e-4))).select(t, T(0));
             const Eigen::Array<T, Eigen::Dynamic, 1> pull = (c.array() * p.array()).rowwise().sum();
-            g = p.array() * (1 + 3 * ((-c.array()).colwise() + pull).colwise() / apart);
+            // p (1 + 3 (<t, p> - t) / (1 - <t, p>)), less the label
+            g = (-c.array()).colwise() + pull;
+            g.array().colwise() *= 3 / apart;
+            g = p.array() * (1 + g.array());
             for (Index i = 0; i < n; ++i) {
                 value -= static_cast<double>(std::log(p(i, y[static_cast<std::size_t>(i)])));
                 g(i, y[static_cast<std::size_t>(i)]) -= 1;
