@@ -20,6 +20,14 @@
 
 namespace temper::inline TEMPER_ABI {
 
+namespace kernel {
+template <class T>
+struct LogitAdjustedCrossEntropy {
+    /// adjusted = z + shift in every row.
+    static void adjust(MatrixView<const T> z, const T* shift, MatrixView<T> adjusted);
+};
+} // namespace kernel
+
 struct LogitAdjustedCrossEntropy {
     static constexpr std::string_view name = "LogitAdjustedCrossEntropy";
     double tau = 1;
@@ -34,8 +42,8 @@ struct LogitAdjustedCrossEntropy {
         Border<T> border(name);
         const auto zs = border.samples("logits", z);
         const auto* shift = shifts(border, counts, zs.cols());
-        const auto adjusted = border.scratch().template matrix<T>(zs.rows(), zs.cols());
-        kernel_shift(zs, shift, adjusted);
+        const auto adjusted = border.scratch().matrix_like(zs);
+        kernel::LogitAdjustedCrossEntropy<T>::adjust(zs, shift, adjusted);
         return cross_entropy(MatrixView<const T>(adjusted), targets, rest...);
     }
 
@@ -48,24 +56,7 @@ struct LogitAdjustedCrossEntropy {
     /// log(count^tau + epsilon) of each class, in scratch.
     template <class T, class C>
     const T* shifts(Border<T>& border, const C& counts, Index k) const;
-    template <class T>
-    static void kernel_shift(MatrixView<const T> z, const T* shift, MatrixView<T> adjusted);
 };
-
-namespace kernel {
-template <class T>
-struct LogitAdjustedCrossEntropy {
-    /// adjusted = z + shift in every row.
-    static void adjust(MatrixView<const T> z, const T* shift, MatrixView<T> adjusted);
-};
-} // namespace kernel
-
-template <class T>
-void LogitAdjustedCrossEntropy::kernel_shift(MatrixView<const T> z, const T* shift,
-                                             MatrixView<T> adjusted)
-{
-    kernel::LogitAdjustedCrossEntropy<T>::adjust(z, shift, adjusted);
-}
 
 template <class T, class C>
 const T* LogitAdjustedCrossEntropy::shifts(Border<T>& border, const C& counts, Index k) const
