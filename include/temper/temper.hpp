@@ -121,7 +121,7 @@
 #include <temper/schedule/linear.hpp>
 #include <temper/schedule/multi_step_decay.hpp>
 #include <temper/schedule/product.hpp>
-#include <temper/schedule/ramp.hpp>
+#include <temper/schedule/ramp_schedule.hpp>
 #include <temper/schedule/schedule.hpp>
 #include <temper/schedule/sequence.hpp>
 #include <temper/schedule/sine_stage_schedule.hpp>

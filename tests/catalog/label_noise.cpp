@@ -19,7 +19,7 @@
 #include <temper/loss/progressive_self_distillation.hpp>
 #include <temper/metric/learning_curve.hpp>
 #include <temper/metric/memorization_onset.hpp>
-#include <temper/schedule/ramp.hpp>
+#include <temper/schedule/ramp_schedule.hpp>
 
 using namespace temper;
 using test::each;
@@ -199,39 +199,38 @@ const Register ps_kd =
         })
         .no_law(Law::shapes, "past_probs", more_samples);
 
-const Register
-    ramp_schedule({"ramp_schedule"},
-                  each(
-                      [](const Sizes& s, Random&) {
-                          Inputs inputs;
-                          Tensor steps{{s.n}, {}, test::Kind::integers};
-                          for (Index t = 0; t < s.n; ++t)
-                              steps.data.push_back(static_cast<double>(t));
-                          return std::vector{inputs.param("length", 3).tensor("step", steps)};
-                      },
-                      "kind",
-                      {"sigmoid_rampup", "sigmoid_rampdown", "linear_rampup", "linear_rampdown",
-                       "cosine_rampup", "cosine_rampdown"}),
-                  [](auto& c) {
-                      using Shape = Ramp::Shape;
-                      const std::string kind = c.text("kind");
-                      const Ramp ramp{kind == "sigmoid_rampup"     ? Shape::sigmoid_up
-                                      : kind == "sigmoid_rampdown" ? Shape::sigmoid_down
-                                      : kind == "linear_rampup"    ? Shape::linear_up
-                                      : kind == "linear_rampdown"
-                                          ? Shape::linear_jump // the cases are the published code's
-                                      : kind == "cosine_rampup" ? Shape::cosine_up
-                                                                : Shape::cosine_down,
-                                      c.integer("length")};
-                      c.aside([&] {
-                          std::vector<double> values;
-                          for (const auto t : c.vector("step").size() == 0
-                                                  ? std::span<const std::int64_t>{}
-                                                  : c.indices("step"))
-                              values.push_back(ramp(static_cast<Index>(t)));
-                          c.put("value", values);
-                      });
-                  });
+const Register ramp_schedule(
+    {"ramp_schedule"},
+    each(
+        [](const Sizes& s, Random&) {
+            Inputs inputs;
+            Tensor steps{{s.n}, {}, test::Kind::integers};
+            for (Index t = 0; t < s.n; ++t)
+                steps.data.push_back(static_cast<double>(t));
+            return std::vector{inputs.param("length", 3).tensor("step", steps)};
+        },
+        "kind",
+        {"sigmoid_rampup", "sigmoid_rampdown", "linear_rampup", "linear_rampdown", "cosine_rampup",
+         "cosine_rampdown"}),
+    [](auto& c) {
+        using Shape = RampSchedule::Shape;
+        const std::string kind = c.text("kind");
+        const RampSchedule ramp{kind == "sigmoid_rampup"     ? Shape::sigmoid_up
+                                : kind == "sigmoid_rampdown" ? Shape::sigmoid_down
+                                : kind == "linear_rampup"    ? Shape::linear_up
+                                : kind == "linear_rampdown"
+                                    ? Shape::linear_jump // the cases are the published code's
+                                : kind == "cosine_rampup" ? Shape::cosine_up
+                                                          : Shape::cosine_down,
+                                c.integer("length")};
+        c.aside([&] {
+            std::vector<double> values;
+            for (const auto t :
+                 c.vector("step").size() == 0 ? std::span<const std::int64_t>{} : c.indices("step"))
+                values.push_back(ramp(static_cast<Index>(t)));
+            c.put("value", values);
+        });
+    });
 
 // ---- segmentation: when labels are corrected, and scales ---------------------------------------------
 

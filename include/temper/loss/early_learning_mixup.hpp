@@ -21,7 +21,7 @@
 
 #include <temper/augment/mix_plan.hpp>
 #include <temper/loss/early_learning_regularization.hpp>
-#include <temper/schedule/ramp.hpp>
+#include <temper/schedule/ramp_schedule.hpp>
 
 namespace temper::inline TEMPER_ABI {
 
@@ -46,7 +46,7 @@ struct EarlyLearningMixup {
     [[nodiscard]] EarlyLearningMixup at(Index step) const
     {
         EarlyLearningMixup ramped = *this;
-        ramped.lambda *= Ramp{.steps = ramp_steps}(step);
+        ramped.lambda *= RampSchedule{.steps = ramp_steps}(step);
         return ramped;
     }
     template <class T, class Ids, class Z>

@@ -22,7 +22,7 @@
 
 #include <temper/core/tensor_list.hpp>
 #include <temper/loss/logit_adjusted_cross_entropy.hpp>
-#include <temper/schedule/ramp.hpp>
+#include <temper/schedule/ramp_schedule.hpp>
 
 namespace temper::inline TEMPER_ABI {
 
@@ -48,7 +48,7 @@ struct MoreDiverseExperts {
     [[nodiscard]] MoreDiverseExperts at(Index epoch) const
     {
         MoreDiverseExperts now = *this;
-        now.distillation *= Ramp{Ramp::Shape::linear_up, warm_up}(epoch);
+        now.distillation *= RampSchedule{RampSchedule::Shape::linear_up, warm_up}(epoch);
         return now;
     }
     /// (tensors(z1, z2, z3), labels(y), counts [, into(tensors(g1, g2, g3))] [, selected(into(count))])

@@ -22,7 +22,7 @@
 
 namespace temper::inline TEMPER_ABI {
 
-struct Ramp {
+struct RampSchedule {
     enum class Shape {
         linear_up,
         linear_down,
@@ -38,11 +38,11 @@ struct Ramp {
 
     double operator()(Index step) const
     {
-        require(steps >= 0, "Ramp", "steps", static_cast<double>(steps), "non-negative");
-        require(step >= 0, "Ramp", "step", static_cast<double>(step), "non-negative");
+        require(steps >= 0, "RampSchedule", "steps", static_cast<double>(steps), "non-negative");
+        require(step >= 0, "RampSchedule", "step", static_cast<double>(step), "non-negative");
         if (steps == 0)
             return shape == Shape::linear_down || shape == Shape::cosine_down ? 0 : 1;
-        const double x = detail::progress("Ramp", step, steps);
+        const double x = detail::progress("RampSchedule", step, steps);
         switch (shape) {
         case Shape::linear_up:
             return x;
@@ -61,7 +61,7 @@ struct Ramp {
         }
         return 1; // a compiler cannot know that there is no other shape
     }
-    friend bool operator==(const Ramp&, const Ramp&) = default;
+    friend bool operator==(const RampSchedule&, const RampSchedule&) = default;
 };
 
 } // namespace temper::inline TEMPER_ABI
