@@ -166,7 +166,7 @@ const Register rand_augment =
 const Register multiview_contrastive(
     {"multiview_contrastive"},
     [](const Sizes& s, Random& random) {
-        const Index n = (std::min)(s.n, Index{150});
+        const Index n = (std::min)(s.n, Index{20});
         Inputs samples;
         samples.param("temperature", 0.5)
             .param("base_temperature", 0.7)

@@ -200,12 +200,15 @@ const Register masked_image_consistency =
                                                   c.text("quality", "batch_fraction") == "max_prob"
                                                       ? Quality::confidence
                                                       : Quality::batch_fraction};
-            test::Shape labels = c.shape("teacher_logits");
-            labels.erase(labels.begin() + 1);
+            const test::Shape labels = c.aside([&] {
+                test::Shape shape = c.shape("teacher_logits");
+                shape.erase(shape.begin() + 1);
+                return shape;
+            });
             with_sample_weights(c, [&](const auto&... weights) {
                 c.value(loss(c.tensor("masked_logits"), target_logits(c.tensor("teacher_logits")),
                              c.grad("masked_logits"), weights...,
-                             temper::quality(c.out("quality", {1})),
+                             temper::quality(c.out("quality", test::Shape{})),
                              pseudo_labels(c.out_indices("pseudo_labels", labels))));
             });
         })
@@ -272,6 +275,8 @@ const Register confidence_mask =
                                       pseudo_labels(c.out_indices("pseudo_labels", {n}))));
              })
         .no_law(Law::nan, "a selection is 0 or 1 whatever the numbers are")
+        .no_law(Law::shapes, "probs", "it is the only input, and may have any number of columns")
+        .no_law(Law::shapes, "logits", "it is the only input, and may have any number of columns")
         .no_law(Law::fuzz, selects);
 
 const Register sharpen_distribution(
@@ -303,7 +308,7 @@ const Register distribution_alignment =
                     .tensor("probs", random.probabilities(s.n, s.d))
                     .tensor("queue", random.probabilities(s.k, s.d));
                 if (wanted)
-                    in.tensor("wanted", random.positive({s.d}));
+                    in.tensor("wanted", random.uniform({s.d}, 0.5, 1.5));
                 variants.push_back(in);
             }
             return variants;
@@ -338,7 +343,8 @@ const Register distribution_alignment =
             c.put("queue", view(state.queue.data(), {align.length, state.classes}));
             c.put("pointer", static_cast<double>(state.pointer));
         })
-        .no_law(Law::shapes, "queue", "the case reads it, not the component");
+        .no_law(Law::shapes, "queue", "the case reads it, not the component")
+        .no_law(Law::nan, "queue", "the oldest batch is overwritten");
 
 const Register shrink_match =
     Register(
@@ -479,7 +485,8 @@ const Register adawac =
                            view(both.data(), {static_cast<Index>(state.supervised.size()), 2}));
                  });
              })
-        .no_law(Law::shapes, "weights", "a state may know more samples");
+        .no_law(Law::shapes, "weights", "a state may know more samples")
+        .no_law(Law::nan, "weights", "the other column is what the first leaves of 1");
 
 const Register soft_dice_loss(
     {"soft_dice_loss"},

@@ -162,16 +162,15 @@ struct Consistency {
             return d(at(p.e) * at(p.inverse), (at(t) - at(p.largest)) * p_rate - at(p.log_sum),
                      at(q.e) * at(q.inverse), (at(z) - at(q.largest)) * q_rate - at(q.log_sum));
         };
+        // What other policies would compute twice is kept, wanted or not: the value has the same bits.
         const auto a = tile.scratch(2);
         const auto b = tile.scratch(3);
-        const bool store_a = static_cast<bool>(out.gt);
-        const bool store_b = !sum_known && out.gz;
         const auto value = tile.sum([=](auto at) {
             const auto d = term(at);
-            if (store_a)
+            if constexpr (!sum_known) {
                 at.put(a, d.of_target);
-            if (store_b)
                 at.put(b, d.of_prediction);
+            }
             return d.value;
         });
 
@@ -201,8 +200,11 @@ struct Consistency {
         }
         if (out.gt && hard)
             tile.each([to = out.gt](auto at) { at.put(to, V(0)); });
-        else if (out.gt)
+        else if (out.gt) {
+            if constexpr (sum_known)
+                tile.each([=](auto at) { at.put(a, term(at).of_target); });
             softmax_pullback(tile, a, p, factor, V(1 / soft), out.gt);
+        }
         return total;
     }
 

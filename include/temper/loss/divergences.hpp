@@ -112,12 +112,12 @@ struct SymmetricKullbackLeibler {
 struct JensenShannon {
     static constexpr bool hard_targets = true;
     template <class V>
-    Divergence<V> operator()(V p, V log_p, V q, V log_q) const
+    Divergence<V> operator()(V p, V, V q, V) const
     {
-        using math::log;
-        const V log_m = log(p + q) - V(0.69314718055994530942);
-        const V a = V(0.5) * detail::weighed(p, log_p - log_m);
-        const V b = V(0.5) * detail::weighed(q, log_q - log_m);
+        using math::log1p;
+        const V d = V(0.5) * (q - p); // m / p = 1 + d / p: nothing is left of equal ones
+        const V a = V(-0.5) * detail::weighed(p, log1p(d / p));
+        const V b = V(-0.5) * detail::weighed(q, log1p(-d / q));
         return {a + b, a, b};
     }
     friend bool operator==(const JensenShannon&, const JensenShannon&) = default;

@@ -79,7 +79,7 @@ double MaskedImageConsistency::operator()(const Z& z, const Y& target, const Res
         const auto given = border.optional_vector("sample_weights", named<SampleWeights>(rest...),
                                                   n, "a weight for each row or pixel");
         const auto gz = border.sample_gradient("logits", zs, positional<0>(rest...));
-        const auto q = border.template named_into<1>("quality", named<QualityOutput>(rest...), {1});
+        const auto q = border.template named_into<0>("quality", named<QualityOutput>(rest...), {});
         AnyView<std::int64_t> classes;
         if constexpr (!std::is_same_v<decltype(named<PseudoLabels>(rest...)), detail::Absent>) {
             const auto& to = named<PseudoLabels>(rest...).destination;
@@ -101,10 +101,10 @@ double MaskedImageConsistency::operator()(const Z& z, const Y& target, const Res
             std::fill(confidence, confidence + n, T(0));
         double mean = 0;
         for (Index i = 0; i < n; ++i) {
-            const bool sure = !(confidence[i] < static_cast<T>(threshold));
-            mean += quality == Quality::confidence ? static_cast<double>(confidence[i])
-                    : sure                         ? 1.0
-                                                   : 0.0;
+            const T c = confidence[i]; // NaN shows in either quality
+            const bool sure = c >= static_cast<T>(threshold);
+            mean += quality == Quality::batch_fraction && c == c ? (sure ? 1.0 : 0.0)
+                                                                 : static_cast<double>(c);
         }
         mean /= static_cast<double>((std::max)(n, Index{1}));
         const bool each = quality == Quality::confidence;
@@ -128,7 +128,7 @@ double MaskedImageConsistency::operator()(const Z& z, const Y& target, const Res
         else
             pixel_blocks([&](Index row, MatrixView<const T> logits) { run(row, logits, {}); }, zs);
         if (q)
-            q.put(q.view(Index{0}), static_cast<T>(mean));
+            q.put(*q.view.data, static_cast<T>(mean));
         if (classes.data != nullptr)
             for (Index i = 0; i < n; ++i) {
                 Index rest_of = i;
