@@ -71,20 +71,27 @@ struct Consistency {
         Destination<T, 1> per_sample, kept;
     };
 
-    /// Of the rows of a tile: p = e inverse, log p = (x - largest) / temperature - log_sum.
+    /// Of the rows of a tile: p = e inverse, log p = below - log_sum. Everything after the first pass is
+    /// read from the tile's own memory, where it is dense whatever x is.
     template <class Tile>
     struct Softmax {
-        simd::TileMatrix<T> e;
-        typename Tile::Numbers largest, inverse, log_sum;
+        simd::TileMatrix<T> e, below;
+        typename Tile::Numbers inverse, log_sum;
 
-        Softmax(const Tile& tile, MatrixView<const T> x, double temperature,
-                const simd::TileMatrix<T>& memory)
-            : e(memory), largest(tile.max([=](auto at) { return at(x); }))
+        Softmax(const Tile& tile, MatrixView<const T> x, double temperature, Index memory)
+            : e(tile.scratch(memory)), below(tile.scratch(memory + 1))
         {
-            const auto sum = tile.sum([=, top = largest](auto at) {
-                const V u = exp((at(x) - at(top)) * V(1 / temperature));
-                at.put(memory, u);
+            const auto largest = tile.max([=, to = below](auto at) {
+                const V u = at(x);
+                at.put(to, u);
                 return u;
+            });
+            const auto sum = tile.sum([=, to = e, from = below](auto at) {
+                const V u = (at(from) - at(largest)) * V(1 / temperature);
+                const V power = exp(u);
+                at.put(from, u);
+                at.put(to, power);
+                return power;
             });
             for (Index i = 0; i < tile.rows(); ++i) {
                 inverse[i] = static_cast<T>(1 / sum[i]);
@@ -117,7 +124,7 @@ struct Consistency {
         if (given.data != nullptr)
             all.add(given);
         return simd::sum_tiles<T>(
-            all, 4, [&](const auto& tile) { return rows(loss, tile, z, t, given, scale, out); });
+            all, 6, [&](const auto& tile) { return rows(loss, tile, z, t, given, scale, out); });
     }
 
     template <class Tile>
@@ -129,12 +136,12 @@ struct Consistency {
         constexpr bool over_classes = requires { D::mean_over_classes; };
         const bool hard = loss.target_temperature == 0;
         const double soft = hard ? 1 : loss.target_temperature;
-        Softmax<Tile> p(tile, t, soft, tile.scratch(0));
+        Softmax<Tile> p(tile, t, soft, 0);
 
         auto factor = tile.numbers(); // m_i W_i
         auto mask = tile.numbers();
         bool any = false;
-        const auto confidence = confidences(loss, tile, t, given, p, soft);
+        const auto confidence = confidences(loss, tile, given, p, soft);
         for (Index i = 0; i < tile.rows(); ++i) {
             const auto limit = static_cast<T>(loss.threshold);
             const bool keeps = loss.threshold <= 0 ||
@@ -156,15 +163,14 @@ struct Consistency {
 
         if (hard)
             p.make_hard(tile);
-        const Softmax<Tile> q(tile, z, loss.temperature, tile.scratch(1));
-        const auto term = [=, d = loss.divergence, p_rate = V(1 / soft),
-                           q_rate = V(1 / loss.temperature)](auto at) {
-            return d(at(p.e) * at(p.inverse), (at(t) - at(p.largest)) * p_rate - at(p.log_sum),
-                     at(q.e) * at(q.inverse), (at(z) - at(q.largest)) * q_rate - at(q.log_sum));
+        const Softmax<Tile> q(tile, z, loss.temperature, 2);
+        const auto term = [=, d = loss.divergence](auto at) {
+            return d(at(p.e) * at(p.inverse), at(p.below) - at(p.log_sum), at(q.e) * at(q.inverse),
+                     at(q.below) - at(q.log_sum));
         };
         // What other policies would compute twice is kept, wanted or not: the value has the same bits.
-        const auto a = tile.scratch(2);
-        const auto b = tile.scratch(3);
+        const auto a = tile.scratch(4);
+        const auto b = tile.scratch(5);
         const auto value = tile.sum([=](auto at) {
             const auto d = term(at);
             if constexpr (!sum_known) {
@@ -210,8 +216,7 @@ struct Consistency {
 
     template <class Tile>
     static auto confidences(const temper::Consistency<D>& loss, const Tile& tile,
-                            MatrixView<const T> t, MatrixView<const T> given,
-                            const Softmax<Tile>& p, double soft)
+                            MatrixView<const T> given, const Softmax<Tile>& p, double soft)
     {
         if (loss.threshold <= 0)
             return tile.numbers();
@@ -220,7 +225,8 @@ struct Consistency {
         if (soft == 1)
             return p.inverse;
         auto out = tile.numbers();
-        const auto sum = tile.sum([=, top = p.largest](auto at) { return exp(at(t) - at(top)); });
+        const auto sum =
+            tile.sum([=, below = p.below](auto at) { return exp(at(below) * V(soft)); });
         for (Index i = 0; i < tile.rows(); ++i)
             out[i] = static_cast<T>(1 / sum[i]);
         return out;
