@@ -31,7 +31,7 @@ using Eigen::VectorXd;
 
 namespace {
 
-constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+constexpr double no_number = std::numeric_limits<double>::quiet_NaN();
 
 MatrixXd logits(int n, int k, std::uint64_t seed)
 {
@@ -116,7 +116,7 @@ TEST_CASE("a target of temperature 0 is a label")
 
 TEST_CASE("all samples under the threshold: nothing comes of them, whatever is in them")
 {
-    MatrixXd z = MatrixXd::Constant(4, 3, nan);
+    MatrixXd z = MatrixXd::Constant(4, 3, no_number);
     const MatrixXd t = MatrixXd::Zero(4, 3);
     MatrixXd g = MatrixXd::Ones(4, 3);
     VectorXd mask(4), each(4);

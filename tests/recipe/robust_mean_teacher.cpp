@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+#include <temper/core/random.hpp>
 #include <temper/recipe/robust_mean_teacher.hpp>
 
 #include "support/catch.hpp"
@@ -33,7 +34,7 @@ TEST_CASE("a robust mean teacher is the sum of its parts")
     const Consistency<SymmetricCrossEntropy> symmetric{};
     std::vector<double> views; // [4, 3, 6]
     for (int i = 0; i < 4; ++i)
-        for (const MatrixXd* m : {&p, &f, &f2})
+        for (const MatrixXd* m : std::vector<const MatrixXd*>{&p, &f, &f2})
             for (int j = 0; j < 6; ++j)
                 views.push_back((*m)(i, j));
     const double want = symmetric(z, target_logits(t)) + symmetric(z2, target_logits(t)) +
