@@ -133,5 +133,6 @@ void group_lasso(Lab& lab);
 void soft_orthogonality(Lab& lab);
 void barlow_twins(Lab& lab);
 void robust_regression(Lab& lab);
+void few_labels(Lab& lab);
 
 } // namespace demo
