@@ -19,161 +19,76 @@
 //   Index features() const                  d
 //   void forward(x, into(y))                x a view of frames [n, ...], y [n, d]
 //   void pullback(x, gy, into(gx))          of the x last given to forward, which is `frames`
-// It is called from the calling thread, outside parallel regions, and always told to overwrite.
+// It is called from the calling thread, outside parallel regions, and always told to overwrite. This is
+// Alignment{through(encoder), Trepa{}}; the target may be encoded(features), computed before.
 // Rows with |x_i| <= epsilon get no gradient, by convention; a zero target is the vector 0. n = 0: 0.
 // Throws ShapeError; RangeError for a negative epsilon.
 // Li et al., LatentSync: audio conditioned latent diffusion models for lip sync (2024).
 
+#include <temper/representation/alignment.hpp>
 #include <temper/representation/l2_alignment.hpp>
 
 namespace temper::inline TEMPER_ABI {
-
-/// What trepa.through(encoder) wants.
-template <class E, class T>
-concept FrameEncoder = requires(E& encoder, const AnyView<const T>& x,
-                                const MatrixView<const T>& gy, const Into<T>& to) {
-    { encoder.features() } -> std::convertible_to<Index>;
-    encoder.forward(x, to);
-    encoder.pullback(x, gy, to);
-};
-
-template <class E>
-struct TrepaThrough;
 
 struct Trepa {
     static constexpr std::string_view name = "Trepa";
     MeanOver mean_over = MeanOver::entries;
     double epsilon = 1e-12;
 
-    /// (x, t [, into(gx), into(gt)])
+    /// (x, t [, sample_weights(w)] [, into(gx), into(gt)] [, per_sample(into(v))])
     template <class X, class Y, class... Rest>
     double operator()(const X& x, const Y& t, const Rest&... rest) const;
     /// A component that sees frames through the encoder, which it refers to.
     template <class E>
-    [[nodiscard]] TrepaThrough<E> through(E& encoder) const;
-
+    [[nodiscard]] Alignment<Through<E>, Trepa> through(E& encoder) const
+    {
+        return {{&encoder}, *this};
+    }
     friend bool operator==(const Trepa&, const Trepa&) = default;
-};
-
-template <class E>
-struct TrepaThrough {
-    static constexpr std::string_view name = "Trepa";
-    Trepa trepa{};
-    E* encoder = nullptr;
-
-    /// (frames, target_frames [, into(g_frames)])
-    template <class X, class Y, class... Rest>
-    double operator()(const X& frames, const Y& target_frames, const Rest&... rest) const;
-
-    friend bool operator==(const TrepaThrough&, const TrepaThrough&) = default;
 };
 
 namespace kernel {
 template <class T>
 struct Trepa {
     static double run(const temper::Trepa& how, MatrixView<const T> x, MatrixView<const T> t,
-                      const Destination<T, 2>& gx, const Destination<T, 2>& gt);
-    /// A dense tensor of the shape of v, and to += from, for encoders that are told to overwrite.
-    static AnyView<T> dense(Workspace::Frame& frame, const AnyView<const T>& v);
-    static void add(const AnyView<const T>& from, const AnyView<T>& to);
+                      RowScale<T> scale, const Destination<T, 2>& gx, const Destination<T, 2>& gt,
+                      const Destination<T, 1>& per_sample);
 };
 } // namespace kernel
 
 template <class X, class Y, class... Rest>
 double Trepa::operator()(const X& x, const Y& t, const Rest&... rest) const
 {
-    accept<2>(rest...);
+    accept<2, SampleWeights, PerSample>(rest...);
     using T = KernelScalarOf<X, Y>;
     Border<T> border(name);
     border.require(epsilon >= 0, "epsilon", epsilon, "non-negative");
     const auto xs = border.samples("x", x);
     const auto ts = border.samples("t", t);
     border.same_shape("t", ts, "x", xs);
+    const Index n = xs.rows();
+    const auto weights =
+        border.optional_vector("sample_weights", named<SampleWeights>(rest...), n, "as x has rows");
     const auto gx = border.gradient("x", xs, positional<0>(rest...));
     const auto gt = border.gradient("t", ts, positional<1>(rest...));
-    return border.finish(kernel::Trepa<T>::run(*this, xs, ts, gx, gt));
-}
-
-template <class E>
-TrepaThrough<E> Trepa::through(E& encoder) const
-{
-    return {*this, &encoder};
-}
-
-template <class E>
-template <class X, class Y, class... Rest>
-double TrepaThrough<E>::operator()(const X& frames, const Y& target_frames,
-                                   const Rest&... rest) const
-{
-    accept<1>(rest...);
-    using T = KernelScalarOf<X, Y>;
-    if constexpr (!FrameEncoder<E, T>) {
-        static_assert(FrameEncoder<E, T>,
-                      "temper: the encoder needs features(), forward(x, into(y)) and "
-                      "pullback(x, gy, into(gx))");
-        return 0;
-    }
-    else {
-        Border<T> border(name);
-        border.require(trepa.epsilon >= 0, "epsilon", trepa.epsilon, "non-negative");
-        const auto x = border.sample_tensor("frames", frames);
-        const auto t = border.sample_tensor("target_frames", target_frames);
-        if (x.rank == 0)
-            fail<ShapeError>(name, "frames", "is a number", "of shape [n, ...]");
-        border.same_shape("target_frames", t, "frames", x);
-        const auto gx = border.sample_gradient("frames", x, positional<0>(rest...));
-
-        auto& scratch = border.scratch();
-        const Index n = x.extent(0);
-        const Index d = encoder->features();
-        const MatrixView<T> a = scratch.template matrix<T>(n, d);
-        const MatrixView<T> b = scratch.template matrix<T>(n, d);
-        encoder->forward(t, into(b));
-        encoder->forward(x, into(a));
-        // The pullback is linear: the destination's scale goes in with the features' gradient.
-        Destination<T, 2> ga;
-        if (gx)
-            ga = {scratch.template matrix<T>(n, d), gx.scale, Mode::overwrite};
-        const double value = kernel::Trepa<T>::run(trepa, a, b, ga, {});
-        if (gx) {
-            AnyView<T> to = gx.view;
-            if (gx.adds())
-                to = kernel::Trepa<T>::dense(scratch, x);
-            encoder->pullback(x, MatrixView<const T>(ga.view), into(to));
-            if (gx.adds())
-                kernel::Trepa<T>::add(to, gx.view);
-        }
-        return border.finish(value);
-    }
+    const auto each = border.template named_into<1>("per_sample", named<PerSample>(rest...), {n});
+    return border.finish(kernel::Trepa<T>::run(
+        *this, xs, ts, row_scale(reduction_of(mean_over), n, weights), gx, gt, each));
 }
 
 } // namespace temper::inline TEMPER_ABI
 
 #if !TEMPER_COMPILED
-#include <temper/simd/loops.hpp>
 
 namespace temper::inline TEMPER_ABI {
 
 template <class T>
 double kernel::Trepa<T>::run(const temper::Trepa& how, MatrixView<const T> x, MatrixView<const T> t,
-                             const Destination<T, 2>& gx, const Destination<T, 2>& gt)
+                             RowScale<T> scale, const Destination<T, 2>& gx,
+                             const Destination<T, 2>& gt, const Destination<T, 1>& per_sample)
 {
     return L2Alignment<T>::directions(x, t, how.epsilon, entry_scale(how.mean_over, x.cols()),
-                                      row_scale<T>(reduction_of(how.mean_over), x.rows(), {}), gx,
-                                      gt, {});
-}
-
-template <class T>
-AnyView<T> kernel::Trepa<T>::dense(Workspace::Frame& frame, const AnyView<const T>& v)
-{
-    return simd::dense_like(frame.take<T>(v.size()), v).view;
-}
-
-template <class T>
-void kernel::Trepa<T>::add(const AnyView<const T>& from, const AnyView<T>& to)
-{
-    simd::map(simd::in(from), simd::out(AnyDestination<T>(to, 1, Mode::add)),
-              [](auto u, auto& v) { v = u; });
+                                      scale, gx, gt, per_sample);
 }
 
 TEMPER_INSTANTIATE(kernel::Trepa);
