@@ -19,21 +19,11 @@
 // Large Language Model Pretraining (2025).
 
 #include <temper/core/component.hpp>
+#include <temper/core/used_weights.hpp>
 
 #include <algorithm>
 
 namespace temper::inline TEMPER_ABI {
-
-/// The weights that a reweighting loss has used, [n].
-template <class D>
-struct UsedWeights {
-    D destination;
-};
-template <class D>
-[[nodiscard]] UsedWeights<D> used_weights(const D& destination)
-{
-    return {destination};
-}
 
 struct LossReweighting {
     static constexpr std::string_view name = "LossReweighting";
