@@ -298,14 +298,30 @@ const Register repa_projector(
                            c.matrix("w3"), c.vector("b3"));
         };
         head.forward(c.tensor("x"), parameters(), c.out("y", c.shape("upstream")));
+        using T = ScalarOfCase<decltype(c)>;
+        // One list has one mode: where a single one is discarded, it goes elsewhere.
         const std::array g{c.grad("w1"), c.grad("b1"), c.grad("w2"),
                            c.grad("b2"), c.grad("w3"), c.grad("b3")};
-        using V = decltype(g[0].view);
-        std::array<V, 6> views;
-        for (std::size_t i = 0; i < 6; ++i)
+        IntoList<T> to{{}, 1, Mode::discard};
+        std::array<AnyView<T>, 6> views;
+        std::array<std::vector<T>, 6> elsewhere;
+        for (std::size_t i = 0; i < 6; ++i) {
             views[i] = g[i].view;
-        head.pullback(c.tensor("x"), parameters(), c.tensor("upstream"), c.grad("x"),
-                      IntoList<ScalarOfCase<decltype(c)>>{views, g[0].scale, g[0].mode});
+            if (g[i].mode != Mode::discard) {
+                to.mode = g[i].mode;
+                to.scale = g[i].scale;
+                continue;
+            }
+            c.aside([&] { elsewhere[i].resize(static_cast<std::size_t>(views[i].size())); });
+            views[i].data = elsewhere[i].data();
+            Index stride = 1;
+            for (int d = views[i].rank - 1; d >= 0; --d) {
+                views[i].strides[place(d)] = stride;
+                stride *= (std::max)(views[i].extent(d), Index{1});
+            }
+        }
+        to.views = views;
+        head.pullback(c.tensor("x"), parameters(), c.tensor("upstream"), c.grad("x"), to);
     });
 
 /// The files' toy denoiser: h = tanh(x_t W'), velocity h O', projector h P'.
@@ -410,6 +426,9 @@ const Register repa_objective =
         .no_law(Law::shapes, "W", "the toy network is the test's")
         .no_law(Law::shapes, "O", "the toy network is the test's")
         .no_law(Law::shapes, "P", "the toy network is the test's")
+    .no_law(Law::shapes, "grad_W", "the toy network is the test's")
+    .no_law(Law::shapes, "grad_O", "the toy network is the test's")
+    .no_law(Law::shapes, "grad_P", "the toy network is the test's")
         .no_law(Law::modes, "the toy network is the test's")
         .no_law(Law::allocation, "the toy network is the test's");
 

@@ -13,6 +13,7 @@
 
 #include <Eigen/Core>
 
+#include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -126,7 +127,9 @@ const LatentConsistencyTraining latent{
 struct Folder {
     fs::path path;
     explicit Folder(const std::string& name)
-        : path(fs::temp_directory_path() / ("temper_" + name + std::to_string(std::rand())))
+        : path(fs::temp_directory_path() /
+               ("temper_" + name + "_" +
+                std::to_string(std::chrono::steady_clock::now().time_since_epoch().count())))
     {
         fs::remove_all(path);
         fs::create_directories(path);
@@ -167,7 +170,7 @@ void kill_and_resume(const Recipe& recipe)
             _exit(0);
         }
         if (kills < 5) { // at any moment, in a step or in the middle of a save
-            usleep(static_cast<useconds_t>(700 * attempt));
+            usleep(static_cast<useconds_t>(4000 * attempt));
             kill(child, SIGKILL);
         }
         int status = 0;

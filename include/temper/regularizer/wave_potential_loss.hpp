@@ -41,7 +41,7 @@ struct WavePotentialLoss {
     {
         return mean_square("jvp", jvp, -1, rest...);
     }
-    /// (u_tt, h, c [, into(g_u_tt), into(g_h), into(g_c)])
+    /// (u_tt, h, c [, into(g_u_tt), into(g_h), into(g_c)]), c a number or a view of one
     template <class U, class H, class C, class... Rest>
     double wave(const U& u_tt, const H& h, const C& c, const Rest&... rest) const;
     /// All three with their weights:
@@ -64,6 +64,18 @@ struct WavePotentialLoss {
     friend bool operator==(const WavePotentialLoss&, const WavePotentialLoss&) = default;
 
   private:
+    /// A plain number as the view of one.
+    template <class C>
+    static decltype(auto) number(const C& c)
+    {
+        if constexpr (std::is_arithmetic_v<C>) {
+            AnyView<const C> v;
+            v.data = &c;
+            return v;
+        }
+        else
+            return (c);
+    }
     template <class X, class... Rest>
     static double mean_square(std::string_view what, const X& x, double sign, const Rest&... rest);
     template <class T>
@@ -78,12 +90,12 @@ struct WavePotentialLoss {
     static void check(const G& grad_u, const U& u_tt, const H& h, const C& c, const J& jvp,
                       const Rest&... rest)
     {
-        using T = KernelScalarOf<G, U, H, C, J>;
+        using T = KernelScalarOf<G, U, H, decltype(number(c)), J>;
         Border<T> border(name);
         const auto x = border.tensor("grad_u", grad_u);
         const auto u = border.vector("u_tt", u_tt);
         const auto hs = border.tensor("h", h);
-        const auto speed = border.tensor("c", c);
+        const auto speed = border.tensor("c", number(c));
         const auto j = border.tensor("jvp", jvp);
         fits(border, u, hs);
         (void)border.gradient("grad_u", x, positional<0>(rest...));
@@ -121,11 +133,11 @@ template <class U, class H, class C, class... Rest>
 double WavePotentialLoss::wave(const U& u_tt, const H& h, const C& c, const Rest&... rest) const
 {
     accept<3>(rest...);
-    using T = KernelScalarOf<U, H, C>;
+    using T = KernelScalarOf<U, H, decltype(number(c))>;
     Border<T> border(name);
     const auto u = border.vector("u_tt", u_tt);
     const auto hs = border.tensor("h", h);
-    const auto speed = border.tensor("c", c);
+    const auto speed = border.tensor("c", number(c));
     fits(border, u, hs);
     if (speed.size() != 1)
         fail<ShapeError>(name, "c", joined({"has shape ", shape_text(speed)}), "a number");
