@@ -4,6 +4,7 @@
 
 #include "support/catch.hpp"
 
+#include <temper/core/state.hpp>
 #include <temper/recipe/progressive_volume_distillation.hpp>
 #include <temper/representation/class_means.hpp>
 #include <temper/representation/clusterwise_mode_seeking.hpp>
