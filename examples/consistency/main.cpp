@@ -183,7 +183,7 @@ int main_of(int argc, char** argv)
         // Published constants of c are for larger latents: see docs/consistency.md.
         run(options,
             temper::LatentConsistencyTraining{
-                .levels = levels, .rule = {.factor = 30}, .ema = ema, .seed = options.seed});
+                .levels = levels, .rule = {.factor = 10}, .ema = ema, .seed = options.seed});
     else
         run(options, temper::ImprovedConsistencyTraining{
                          .levels = levels, .ema = ema, .seed = options.seed});

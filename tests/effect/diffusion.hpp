@@ -70,24 +70,27 @@ inline Matrix<float> with_outliers(Matrix<float> x, double share, float scale, s
     return x;
 }
 
-/// The papers' rules and squared error as one type, so that training is compiled once.
+/// The papers' kernels and squared error as one type, so that training is compiled once.
+enum class Kind { squared, huber, cauchy };
+struct AnyKernel {
+    Kind kind;
+    double factor;
+    Index levels, d;
+
+    temper::Rho<double> operator()(double s) const
+    {
+        if (kind == Kind::squared)
+            return temper::L2Residual{}(s);
+        if (kind == Kind::huber)
+            return temper::PseudoHuberRule{.factor = 0.00054 * factor}(levels, d)(s);
+        return temper::AdaptiveCauchyRule{.factor = factor}(levels, d)(s);
+    }
+};
 struct AnyRule {
-    enum Kind { squared, huber, cauchy } kind = huber;
+    Kind kind = Kind::huber;
     double factor = 1;
 
-    struct Kernel {
-        AnyRule rule;
-        Index levels, d;
-        temper::Rho<double> operator()(double s) const
-        {
-            if (rule.kind == squared)
-                return temper::L2Residual{}(s);
-            if (rule.kind == huber)
-                return temper::PseudoHuberRule{.factor = 0.00054 * rule.factor}(levels, d)(s);
-            return temper::AdaptiveCauchyRule{.factor = rule.factor}(levels, d)(s);
-        }
-    };
-    Kernel operator()(Index levels, Index d) const { return {*this, levels, d}; }
+    AnyKernel operator()(Index levels, Index d) const { return {kind, factor, levels, d}; }
     friend bool operator==(const AnyRule&, const AnyRule&) = default;
 };
 
@@ -120,9 +123,9 @@ void generate(const Recipe& recipe, const Denoiser& network, double tau, Index n
     recipe.sampler({tau}).sample(f, 5, temper::MatrixView<float>(temper::view(out.two)));
 }
 
+/// The averaged network after training.
 template <class Recipe>
-Samples train(const Recipe& recipe, const Matrix<float>& data, const Training& how, Index n,
-              double tau = 0.8)
+Denoiser fit(const Recipe& recipe, const Matrix<float>& data, const Training& how)
 {
     Denoiser network(how.network);
     auto rng = temper::stream(recipe.seed, 0, "weights");
@@ -165,10 +168,28 @@ Samples train(const Recipe& recipe, const Matrix<float>& data, const Training& h
         recipe.update(state, weights);
     }
     recipe.average(state, temper::into(weights));
+    return network;
+}
+
+template <class Recipe>
+Samples train(const Recipe& recipe, const Matrix<float>& data, const Training& how, Index n,
+              double tau = 0.8)
+{
+    const Denoiser network = fit(recipe, data, how);
     Samples out{Matrix<float>(n, data.cols()), Matrix<float>(n, data.cols())};
     generate(recipe, network, tau, n, out);
     return out;
 }
+
+/// Mean distances of samples of one and of two steps to held-out data.
+struct Scores {
+    double one = 0, two = 0;
+    void add(const Samples& samples, const Matrix<float>& held, double weight)
+    {
+        one += weight * sliced_wasserstein(samples.one, held);
+        two += weight * sliced_wasserstein(samples.two, held);
+    }
+};
 
 // ---- denoisers that are known -----------------------------------------------------------------------
 

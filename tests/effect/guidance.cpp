@@ -136,7 +136,7 @@ TEST_CASE("RED-diff fills in what was not measured", "[effect]")
         return psnr(mu);
     };
     const double before = psnr(y * h);
-    const double linear = solve(RedDiffLoss::Weight::truncated_linear);
+    const double linear = solve(RedDiffLoss::Weight::linear);
     const double constant = solve(RedDiffLoss::Weight::constant);
     std::printf(
         "three of eight rows of pixels unmeasured: PSNR %.1f of the pseudo-inverse, %.1f by "

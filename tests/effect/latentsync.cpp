@@ -18,28 +18,40 @@ constexpr Index frames = 8;
 constexpr Index pixels = 64;
 constexpr Index channels = 48;
 constexpr Index span = 3;
+constexpr float change = 10; // how much more filters for change weigh than those for content
 constexpr Index places = frames - span + 1;
 
-/// Frozen: random filters over three neighbouring frames, ReLU.
+/// Frozen: random filters over three neighbouring frames, half of which answer to change only, ReLU, and the
+/// mean over time, as the published encoder's tokens are averaged.
 struct TemporalConvolution {
     Matrix filters; ///< [channels, 3 pixels]
-    Matrix held;    ///< what the last forward gave, [n, places channels]
+    Matrix held;    ///< what the last forward saw before its mean, [n places, channels]
 
-    [[nodiscard]] static Index features() { return places * channels; }
+    explicit TemporalConvolution(temper::Stream& rng)
+        : filters(normals(rng, channels, span * pixels, 0.1))
+    {
+        Matrix still = Matrix::Zero(channels / 2, pixels);
+        for (Index t = 0; t < span; ++t)
+            still += filters.block(0, t * pixels, channels / 2, pixels) / static_cast<float>(span);
+        for (Index t = 0; t < span; ++t)
+            filters.block(0, t * pixels, channels / 2, pixels) -= still;
+        filters.topRows(channels / 2) *= change;
+    }
+    [[nodiscard]] static Index features() { return channels; }
     void forward(const temper::AnyView<const float>& x, const temper::Into<float>& to)
     {
-        held.resize(x.extent(0), features());
-        for (Index i = 0; i < x.extent(0); ++i)
+        const Index n = x.extent(0);
+        held.resize(n * places, channels);
+        const auto y = to.view.as<2>();
+        for (Index i = 0; i < n; ++i) {
             for (Index p = 0; p < places; ++p) {
                 const Eigen::Map<const Eigen::RowVectorXf> window(
                     x.data + (i * frames + p) * pixels, span * pixels);
-                held.row(i).segment(p * channels, channels) =
-                    (window * filters.transpose()).cwiseMax(0.0F);
+                held.row(i * places + p) = (window * filters.transpose()).cwiseMax(0.0F);
             }
-        const auto y = to.view.as<2>();
-        for (Index i = 0; i < held.rows(); ++i)
-            for (Index j = 0; j < held.cols(); ++j)
-                y(i, j) = held(i, j);
+            for (Index c = 0; c < channels; ++c)
+                y(i, c) = held.col(c).segment(i * places, places).mean();
+        }
     }
     void pullback(const temper::AnyView<const float>& x, const temper::MatrixView<const float>& gy,
                   const temper::Into<float>& to)
@@ -49,7 +61,7 @@ struct TemporalConvolution {
         for (Index i = 0; i < x.extent(0); ++i)
             for (Index p = 0; p < places; ++p) {
                 for (Index c = 0; c < channels; ++c)
-                    g(c) = held(i, p * channels + c) > 0 ? gy(i, p * channels + c) : 0;
+                    g(c) = held(i * places + p, c) > 0 ? gy(i, c) / static_cast<float>(places) : 0;
                 Eigen::Map<Eigen::RowVectorXf>(to.view.data + (i * frames + p) * pixels,
                                                span * pixels) += g * filters;
             }
@@ -62,8 +74,8 @@ void clip(const Matrix& digits, temper::Stream& rng, Eigen::Ref<Matrix> out)
     const Index which = temper::uniform_index(rng, digits.rows());
     const double x0 = 2 * temper::uniform(rng) - 1;
     const double y0 = 2 * temper::uniform(rng) - 1;
-    const double dx = 0.4 * temper::normal(rng);
-    const double dy = 0.4 * temper::normal(rng);
+    const double dx = 0.1 * temper::normal(rng);
+    const double dy = 0.1 * temper::normal(rng);
     for (Index t = 0; t < frames; ++t) {
         const double x = x0 + dx * static_cast<double>(t) / 2;
         const double y = y0 + dy * static_cast<double>(t) / 2;
@@ -114,10 +126,10 @@ Errors measure(const Matrix& y, const Matrix& clean)
 
 Errors denoise(double weight, std::uint64_t seed)
 {
-    const Matrix digits = support::load_digits(TEMPER_EXAMPLE_DATA).x / 16.0F;
+    const Matrix digits = support::load_digits(TEMPER_EXAMPLE_DATA).x;
     auto rng = temper::stream(seed, 0, "clips");
     Network network({pixels, 96, pixels}, rng, 2e-3);
-    TemporalConvolution encoder{normals(rng, channels, span * pixels, 0.1), {}};
+    TemporalConvolution encoder(rng);
     const auto trepa =
         (weight * temper::Trepa{.mean_over = temper::MeanOver::samples}).component.through(encoder);
     constexpr Index n = 16;
@@ -154,7 +166,7 @@ TEST_CASE("TREPA: a denoiser of single frames flickers less", "[effect]")
     constexpr double seeds = 3;
     for (std::uint64_t seed = 1; seed <= 3; ++seed)
         for (const bool trepa : {false, true}) {
-            const Errors run = denoise(trepa ? 0.05 : 0, seed);
+            const Errors run = denoise(trepa ? 0.02 : 0, seed);
             Errors& mean = trepa ? with : plain;
             mean.frame += run.frame / seeds;
             mean.temporal += run.temporal / seeds;
@@ -163,9 +175,9 @@ TEST_CASE("TREPA: a denoiser of single frames flickers less", "[effect]")
     std::printf("TREPA: temporal error %.5f against %.5f, jitter %.5f against %.5f, frame error "
                 "%.5f against %.5f\n",
                 with.temporal, plain.temporal, with.jitter, plain.jitter, with.frame, plain.frame);
-    CHECK(with.temporal < 0.95 * plain.temporal);
-    CHECK(with.jitter < 0.95 * plain.jitter);
-    CHECK(with.frame < 1.1 * plain.frame);
+    CHECK(with.temporal < 0.9 * plain.temporal);
+    CHECK(with.jitter < 0.9 * plain.jitter);
+    CHECK(with.frame < 1.15 * plain.frame);
 }
 
 // Two views of one hidden motion: do they show the same moment?

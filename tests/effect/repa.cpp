@@ -52,7 +52,7 @@ double probe(const Matrix& h, const std::vector<int>& y, const Matrix& h_test,
 Curve run(double lambda, std::uint64_t seed, Index steps)
 {
     auto data = support::load_digits(TEMPER_EXAMPLE_DATA);
-    data.x = (data.x.array() / 8.0F - 1.0F).matrix();
+    data.x = (2.0F * data.x.array() - 1.0F).matrix();
     auto rng = temper::stream(seed, 0, "repa");
     const support::Split split = support::random_split(data.x.rows(), 1200, rng);
     const auto train = support::take(data, split.train);
@@ -71,9 +71,11 @@ Curve run(double lambda, std::uint64_t seed, Index steps)
         classifier.backward(g);
         classifier.step();
     }
+    classifier.forward(train.x);
+    const Eigen::RowVectorXf centre = classifier.tape.values[1].colwise().mean();
     const auto encode = [&](const Matrix& x) {
         classifier.forward(x);
-        return classifier.tape.values[1];
+        return Matrix(classifier.tape.values[1].rowwise() - centre);
     };
 
     Network trunk({pixels + 3, width, width}, rng, 1e-3);
@@ -136,9 +138,9 @@ Curve run(double lambda, std::uint64_t seed, Index steps)
 
 } // namespace
 
-TEST_CASE("REPA: the hidden state and the velocity in fewer steps", "[effect]")
+TEST_CASE("REPA: a hidden state that tells classes in fewer steps", "[effect]")
 {
-    constexpr Index steps = 1800;
+    constexpr Index steps = 1500;
     constexpr std::size_t points = steps / 300;
     std::array<Curve, 2> mean;
     constexpr double seeds = 2;
@@ -159,6 +161,7 @@ TEST_CASE("REPA: the hidden state and the velocity in fewer steps", "[effect]")
                     static_cast<int>(300 * (k + 1)), mean[1].loss[k], mean[0].loss[k],
                     mean[1].probe[k], mean[0].probe[k]);
     CHECK(mean[1].probe.back() > mean[0].probe.back() + 0.01);
-    CHECK(mean[1].probe.front() > mean[0].probe.back()); // a sixth of the steps
-    CHECK(mean[1].loss.back() < 1.05 * mean[0].loss.back());
+    CHECK(mean[1].probe.front() > mean[0].probe.back()); // a fifth of the steps
+    // The velocity is not learned any sooner by networks of this size; it must not be learned worse.
+    CHECK(mean[1].loss.back() < 1.03 * mean[0].loss.back());
 }

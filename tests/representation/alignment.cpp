@@ -131,8 +131,8 @@ TEST_CASE("a target may have been through the encoder before")
     CHECK(g == other);
     CHECK(align(clip(x), clip(t)) == Trepa{}.through(encoder)(clip(x), clip(t)));
     CHECK_THROWS_WITH(
-        align(clip(x), encoded(view(features.data(), {3, 2}))),
-        "Trepa: target has shape [3, 2], must be [2, 3] the encoder's features of each sample");
+        align(clip(x), encoded(view(features.data(), {1, 3}))),
+        "Trepa: target has shape [1, 3], must be [2, 3] the encoder's features of each sample");
 }
 
 TEST_CASE("REPA averages over tokens, then encoders")
