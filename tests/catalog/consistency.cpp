@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "catalog.hpp"
+#include "catalog/losses.hpp"
 
 #include <temper/loss/adawac.hpp>
 #include <temper/loss/consistency.hpp>
@@ -23,27 +23,15 @@ using test::Inputs;
 using test::Law;
 using test::Make;
 using test::Random;
+using test::reduction_of;
 using test::Register;
 using test::Sizes;
+using test::with_sample_weights;
 
 namespace {
 
 const std::string left_out = "a sample that is left out counts for nothing, whatever is in it";
 const std::string selects = "a selection jumps where a probability is next to the threshold";
-
-Reduction reduction_of(const std::string& name)
-{
-    return name == "sum" ? Reduction::sum : Reduction::mean;
-}
-
-template <class C, class F>
-void with_sample_weights(C& c, const F& f)
-{
-    if (c.has("sample_weights"))
-        f(sample_weights(c.vector("sample_weights")));
-    else
-        f();
-}
 
 // ---- the consistency core ------------------------------------------------------------------------
 

@@ -156,14 +156,14 @@ std::array<double, 2> kernel::SmmixLoss<T>::mixed(const temper::SmmixLoss& loss,
             const auto q = simd::softmax(tile, in.z, tile.scratch(0));
             const auto r = simd::softmax(tile, mixture, tile.scratch(1));
             const MatrixView<const T> z = in.z;
-            // Both in terms of what is below the largest logit, so that nothing large is subtracted.
+            // Both in terms of what is below the shift, so that nothing large is subtracted.
             auto below = tile.totals();
             if (smooth > 0)
-                below = tile.sum([=](auto at) { return at(q.largest) - at(z); });
+                below = tile.sum([=](auto at) { return at(q.shift) - at(z); });
             const auto apart = tile.sum([=](auto at) {
                 const V e = at(r.e);
                 return select(e == V(0), e,
-                              e * ((at(mixture) - at(r.largest)) - (at(z) - at(q.largest))));
+                              e * ((at(mixture) - at(r.shift)) - (at(z) - at(q.shift))));
             });
             double total = 0;
             auto of_q = tile.numbers();
@@ -174,7 +174,7 @@ std::array<double, 2> kernel::SmmixLoss<T>::mixed(const temper::SmmixLoss& loss,
                 const auto log_sum = std::log(static_cast<double>(q.sum[i]));
                 const auto sum = static_cast<double>(r.sum[i]);
                 const auto cost = [&](double weight, std::int64_t label) {
-                    const auto under = static_cast<double>(q.largest[i]) -
+                    const auto under = static_cast<double>(q.shift[i]) -
                                        static_cast<double>(z(row, static_cast<Index>(label)));
                     return weight == 0 ? 0 : weight * (log_sum + under);
                 };
