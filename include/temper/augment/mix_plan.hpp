@@ -38,18 +38,39 @@ struct Box {
 
 /// Row i is mixed with row partner[i], which may be any list of indices. lambda and label_lambda are the
 /// weights of the row itself in inputs and labels, boxes (if there are any) where the partner is pasted
-/// instead of blended in; each of the three has one entry for the batch or one for each sample.
+/// instead of blended in, and sources where in the partner that stands (empty: at the same place); each of
+/// the four has one entry for the batch or one for each sample.
 struct MixPlan {
     std::vector<Index> partner;
     std::vector<double> lambda;
     std::vector<double> label_lambda;
     std::vector<Box> boxes;
+    std::vector<Box> sources{};
     ImageSize image;
 
     [[nodiscard]] Index size() const { return static_cast<Index>(partner.size()); }
     [[nodiscard]] double lambda_of(Index i) const { return of(lambda, i); }
     [[nodiscard]] double label_lambda_of(Index i) const { return of(label_lambda, i); }
     [[nodiscard]] const Box& box_of(Index i) const { return of(boxes, i); }
+    [[nodiscard]] const Box& source_of(Index i) const
+    {
+        return sources.empty() ? of(boxes, i) : of(sources, i);
+    }
+
+    /// Throws unless partners and label_lambda serve a batch of n.
+    void check(std::string_view component, Index n) const
+    {
+        const auto must = [&](bool ok, std::string_view argument, double value,
+                              std::string_view must_be) {
+            require(ok, component, argument, value, must_be);
+        };
+        must(size() == n, "plan", static_cast<double>(size()), "of the batch's size");
+        must(label_lambda.size() == 1 || static_cast<Index>(label_lambda.size()) == n,
+             "plan.label_lambda.size()", static_cast<double>(label_lambda.size()),
+             "1 or the batch's size");
+        for (const Index j : partner)
+            must(j >= 0 && j < n, "plan.partner", static_cast<double>(j), "a row of the batch");
+    }
 
     friend bool operator==(const MixPlan&, const MixPlan&) = default;
 

@@ -72,6 +72,19 @@ struct DominantCoefficient {
     friend bool operator==(const DominantCoefficient&, const DominantCoefficient&) = default;
 };
 
+/// max(lambda, least): the row itself never counts less.
+template <MixCoefficient C = DominantCoefficient<>>
+struct FlooredCoefficient {
+    double least = 0.55;
+    C of{};
+    template <class G>
+    double operator()(G& rng) const
+    {
+        return (std::max)(static_cast<double>(of(rng)), least);
+    }
+    friend bool operator==(const FlooredCoefficient&, const FlooredCoefficient&) = default;
+};
+
 // ---- pairings ------------------------------------------------------------------------------------
 
 /// A random permutation; may leave rows with themselves.
@@ -106,6 +119,40 @@ struct RolledPairs {
             partner[static_cast<std::size_t>(i)] = ((i - shift) % n + n) % n;
     }
     friend bool operator==(const RolledPairs&, const RolledPairs&) = default;
+};
+
+/// A permutation that leaves no row with itself (a batch of one excepted): shuffled again up to ten
+/// times, then rolled by a random shift, as OpenMixup does.
+struct DerangedPairs {
+    template <class G>
+    void operator()(G& rng, std::span<Index> partner) const
+    {
+        const auto n = static_cast<Index>(partner.size());
+        if (n < 2)
+            return ReversedPairs{}(rng, partner);
+        for (int attempt = 0; attempt < 10; ++attempt) {
+            permutation(rng, partner);
+            bool deranged = true;
+            for (Index i = 0; i < n; ++i)
+                deranged = deranged && partner[static_cast<std::size_t>(i)] != i;
+            if (deranged)
+                return;
+        }
+        RolledPairs{1 + uniform_index(rng, n - 1)}(rng, partner);
+    }
+    friend bool operator==(const DerangedPairs&, const DerangedPairs&) = default;
+};
+
+/// Partners from a list of yours, as long as the batch.
+struct ListedPairs {
+    std::span<const Index> list{};
+    template <class G>
+    void operator()(G&, std::span<Index> partner) const
+    {
+        require(list.size() == partner.size(), "Mixup", "pairing.list.size()",
+                static_cast<double>(list.size()), "the batch's size");
+        std::copy(list.begin(), list.end(), partner.begin());
+    }
 };
 
 // ---- blends --------------------------------------------------------------------------------------

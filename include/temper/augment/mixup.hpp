@@ -37,6 +37,13 @@ struct Mixing {
 /// What all mixers do with a plan.
 namespace mixing {
 
+[[nodiscard]] inline bool inside(const Box& box, ImageSize image)
+{
+    return box.top >= 0 && box.left >= 0 && box.bottom <= image.height &&
+           box.right <= image.width &&
+           (box.area() == 0 || (box.top < box.bottom && box.left < box.right));
+}
+
 template <class T>
 void check(const Border<T>& border, const MixPlan& plan, const AnyView<const T>& x)
 {
@@ -65,9 +72,20 @@ void check(const Border<T>& border, const MixPlan& plan, const AnyView<const T>&
         fail<ShapeError>(border.component(), "x", joined({"has shape ", shape_text(x)}),
                          joined({"images of ", text(h), " x ", text(w), " as the plan's"}));
     for (const Box& box : plan.boxes)
-        border.require(box.top >= 0 && box.left >= 0 && box.bottom <= h && box.right <= w &&
-                           (box.area() == 0 || (box.top < box.bottom && box.left < box.right)),
-                       "plan.boxes", static_cast<double>(box.bottom), "inside the image");
+        border.require(inside(box, plan.image), "plan.boxes", static_cast<double>(box.bottom),
+                       "inside the image");
+    border.require(plan.sources.empty() || plan.sources.size() == plan.boxes.size(),
+                   "plan.sources.size()", static_cast<double>(plan.sources.size()),
+                   "0 or as many as boxes");
+    for (std::size_t i = 0; i < plan.sources.size(); ++i) {
+        const Box& box = plan.boxes[i];
+        const Box& source = plan.sources[i];
+        border.require(inside(source, plan.image) &&
+                           source.bottom - source.top == box.bottom - box.top &&
+                           source.right - source.left == box.right - box.left,
+                       "plan.sources", static_cast<double>(source.bottom),
+                       "inside the image, and as large as its box");
+    }
 }
 
 template <class C, class P, class B, class L, class G>
@@ -85,6 +103,7 @@ void draw(const C& coefficient, const P& pairing, const B& blend, const L& label
     require(n >= 0, "Mixup", "n", static_cast<double>(n), "non-negative");
     plan.image = image;
     plan.boxes.clear();
+    plan.sources.clear();
     plan.lambda.resize(per_sample ? static_cast<std::size_t>(n) : 1);
     for (double& lambda : plan.lambda)
         lambda = coefficient(rng);
@@ -128,9 +147,10 @@ void pullback(std::string_view name, const MixPlan& plan, const Gm& gm, bool two
     border.finish();
 }
 
-/// Mixed class distributions [n, k] from class indices or from distributions.
-template <class Y, class D>
-void mix_labels(std::string_view name, const MixPlan& plan, const Y& y, Index k, const D& out)
+/// Mixed class distributions [n, k] from class indices or from distributions of n samples. Row i is
+/// mix(i, of), where of(j) is the label of sample j as a number of its distribution.
+template <class Y, class D, class Mix>
+void blend_labels(std::string_view name, const Y& y, Index n, Index k, const D& out, const Mix& mix)
 {
     static_assert(is_labels<Y> || is_probabilities<Y>,
                   "temper: labels are mixed from labels(y) or probabilities(p)");
@@ -139,14 +159,6 @@ void mix_labels(std::string_view name, const MixPlan& plan, const Y& y, Index k,
         using T =
             typename detail::KernelScalar<std::remove_pointer_t<decltype(out.view.data)>>::type;
         Border<T> border(name);
-        const Index n = plan.size();
-        border.require(plan.label_lambda.size() == 1 ||
-                           static_cast<Index>(plan.label_lambda.size()) == n,
-                       "plan.label_lambda.size()", static_cast<double>(plan.label_lambda.size()),
-                       "1 or the batch's size");
-        for (const Index partner : plan.partner)
-            border.require(partner >= 0 && partner < n, "plan.partner",
-                           static_cast<double>(partner), "a row of the batch");
         MatrixView<const T> p{};
         const std::int64_t* classes = nullptr;
         if constexpr (is_labels<Y>)
@@ -158,18 +170,27 @@ void mix_labels(std::string_view name, const MixPlan& plan, const Y& y, Index k,
             border.expect_shape("probabilities", p, {n, k}, "a distribution for each sample");
         }
         const auto t = border.template output<2>("mixed labels", out, {n, k});
-        const auto at = [&](Index i, Index c) {
-            return classes != nullptr ? (classes[i] == c ? 1.0 : 0.0)
-                                      : static_cast<double>(p(i, c));
-        };
-        for (Index i = 0; t && i < n; ++i) {
-            const double l = plan.label_lambda_of(i);
-            const Index j = plan.partner[static_cast<std::size_t>(i)];
-            for (Index c = 0; c < k; ++c)
-                t.put(t.view(i, c), static_cast<T>(l * at(i, c) + (1 - l) * at(j, c)));
-        }
+        for (Index i = 0; t && i < n; ++i)
+            for (Index c = 0; c < k; ++c) {
+                const auto of = [&](Index j) {
+                    return classes != nullptr ? (classes[j] == c ? 1.0 : 0.0)
+                                              : static_cast<double>(p(j, c));
+                };
+                t.put(t.view(i, c), static_cast<T>(mix(i, of)));
+            }
         border.finish();
     }
+}
+
+template <class Y, class D>
+void mix_labels(std::string_view name, const MixPlan& plan, const Y& y, Index k, const D& out)
+{
+    const Index n = plan.size();
+    plan.check(name, n);
+    blend_labels(name, y, n, k, out, [&](Index i, const auto& of) {
+        const double l = plan.label_lambda_of(i);
+        return l * of(i) + (1 - l) * of(plan.partner[static_cast<std::size_t>(i)]);
+    });
 }
 
 } // namespace mixing
@@ -339,6 +360,28 @@ void copy(const AnyView<const T>& from, const AnyDestination<T>& to)
 {
     simd::map(simd::in(from), simd::out(to), [](auto x, auto& y) { y = x; });
 }
+/// Where each of n rows stands in a list of rows, so that each row of a gradient is gathered by one
+/// thread in a fixed order.
+struct Uses {
+    Index* first;
+    Index* places;
+
+    Uses(Workspace::Frame& frame, std::span<const Index> list, Index n)
+        : first(frame.take_zeros<Index>(n + 2)),
+          places(frame.take<Index>(static_cast<Index>(list.size())))
+    {
+        for (const Index row : list)
+            ++first[row + 2];
+        for (Index i = 2; i <= n; ++i)
+            first[i] += first[i - 1];
+        for (std::size_t j = 0; j < list.size(); ++j)
+            places[first[list[j] + 1]++] = static_cast<Index>(j);
+    }
+    [[nodiscard]] std::span<const Index> of(Index row) const
+    {
+        return {places + first[row], places + first[row + 1]};
+    }
+};
 /// Calls body(i) for all samples, in parallel.
 template <class T, class Body>
 void each_sample(const AnyView<const T>& x, const Body& body)
@@ -391,7 +434,7 @@ void kernel::Mixing<T>::apply(const MixPlan& plan, const AnyView<const T>& a,
         const Box& box = plan.box_of(i);
         for (const Box& rest : outside(box, plan.image))
             copy(box_of(own, rest, plan.image), at(box_of(to, rest, plan.image), out));
-        copy(box_of(other, box, plan.image), at(box_of(to, box, plan.image), out));
+        copy(box_of(other, plan.source_of(i), plan.image), at(box_of(to, box, plan.image), out));
     });
 }
 
@@ -426,30 +469,20 @@ void kernel::Mixing<T>::pullback_second(const MixPlan& plan, const AnyView<const
     using namespace mixing;
     if (!gb || gm.size() == 0)
         return;
-    // Rows by partner, so that each row of the gradient is gathered by one thread in a fixed order.
     Workspace::Frame frame;
-    const Index n = plan.size();
-    auto* first = frame.take_zeros<Index>(n + 2);
-    auto* rows = frame.take<Index>(n);
-    for (const Index partner : plan.partner)
-        ++first[partner + 2];
-    for (Index i = 2; i <= n; ++i)
-        first[i] += first[i - 1];
-    for (Index j = 0; j < n; ++j)
-        rows[first[plan.partner[static_cast<std::size_t>(j)] + 1]++] = j;
+    const Uses uses(frame, plan.partner, plan.size());
     each_sample(gm, [&](Index i) {
         const auto to = sample(gb.view, i);
         if (!gb.adds())
             simd::map(simd::in(sample(gm, i)), simd::out(at(to, gb)),
                       [](auto x, auto& y) { y = decltype(x)(0); });
-        for (Index r = first[i]; r < first[i + 1]; ++r) {
-            const Index j = rows[r];
+        for (const Index j : uses.of(i)) {
             const auto c = sample(gm, j);
             if (plan.boxes.empty())
                 copy(c, adding(at(to, gb, 1 - plan.lambda_of(j))));
             else
                 copy(box_of(c, plan.box_of(j), plan.image),
-                     adding(at(box_of(to, plan.box_of(j), plan.image), gb)));
+                     adding(at(box_of(to, plan.source_of(j), plan.image), gb)));
         }
     });
 }

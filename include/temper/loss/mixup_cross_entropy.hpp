@@ -25,6 +25,7 @@
 // as Locally Linear Out-Of-Manifold Regularization (2019).
 
 #include <temper/core/class_targets.hpp>
+#include <temper/core/coefficients.hpp>
 #include <temper/core/component.hpp>
 
 namespace temper::inline TEMPER_ABI {
@@ -47,11 +48,8 @@ struct MixupCrossEntropy {
 namespace kernel {
 template <class T>
 struct MixupCrossEntropy {
-    struct Lambda { ///< n numbers, or one for all samples; `gradient` is of the same shape
-        const double* numbers;
-        Index count;
+    struct Lambda : Coefficients { ///< `gradient` is of the same shape
         AnyDestination<T> gradient;
-        double operator[](Index i) const { return numbers[count == 1 ? 0 : i]; }
         void put(Index i, double number) const
         {
             const Destination<T, 1> to{{gradient.view.data, {count}, {gradient.view.strides[0]}},
@@ -75,55 +73,33 @@ template <class Z, class A, class B, class L, class... Rest>
 double MixupCrossEntropy::operator()(const Z& z, const A& labels_a, const B& labels_b,
                                      const L& lambda, const Rest&... rest) const
 {
-    if constexpr (is_turned<L>) // a vector has no columns
-        return (*this)(z, labels_a, labels_b, lambda.view, rest...);
-    else if constexpr (std::is_arithmetic_v<L>) {
-        AnyView<const L> number;
-        number.data = &lambda;
-        return (*this)(z, labels_a, labels_b, number, rest...);
-    }
-    else {
-        accept<2, SampleWeights, ClassWeights, PerSample, Curvature>(rest...);
-        using T = KernelScalarOf<Z>;
-        Border<T> border(name);
-        border.require(label_smoothing >= 0 && label_smoothing <= 1, "label_smoothing",
-                       label_smoothing, "from 0 to 1");
-        const auto zs = border.samples("logits", z);
-        const Index n = zs.rows();
-        const Index k = zs.cols();
-        const auto weights = border.optional_vector("sample_weights", named<SampleWeights>(rest...),
-                                                    n, "as logits has rows");
-        const auto of_classes = border.optional_vector(
-            "class_weights", named<ClassWeights>(rest...), k, "as logits has columns");
-        const auto targets = [&](const char* which, const auto& given) {
-            return ClassTargets<T>{border.labels(which, given, n, k, ignore_index), of_classes,
-                                   ignore_index.has_value()};
-        };
-        const auto a = targets("labels_a", labels_a);
-        const auto b = targets("labels_b", labels_b);
+    accept<2, SampleWeights, ClassWeights, PerSample, Curvature>(rest...);
+    using T = KernelScalarOf<Z>;
+    Border<T> border(name);
+    border.require(label_smoothing >= 0 && label_smoothing <= 1, "label_smoothing", label_smoothing,
+                   "from 0 to 1");
+    const auto zs = border.samples("logits", z);
+    const Index n = zs.rows();
+    const Index k = zs.cols();
+    const auto weights = border.optional_vector("sample_weights", named<SampleWeights>(rest...), n,
+                                                "as logits has rows");
+    const auto of_classes = border.optional_vector("class_weights", named<ClassWeights>(rest...), k,
+                                                   "as logits has columns");
+    const auto targets = [&](const char* which, const auto& given) {
+        return ClassTargets<T>{border.labels(which, given, n, k, ignore_index), of_classes,
+                               ignore_index.has_value()};
+    };
+    const auto a = targets("labels_a", labels_a);
+    const auto b = targets("labels_b", labels_b);
+    const auto ls = coefficients(border, "lambda", lambda, n);
 
-        // Of either floating type: the lambdas of a plan are doubles whatever the logits are.
-        const AnyView<const ScalarOf<const L>> ls(view(lambda));
-        if (ls.rank > 1 || (ls.size() != 1 && ls.size() != n))
-            fail<ShapeError>(name, "lambda", joined({"has shape ", shape_text(ls)}),
-                             joined({"a number, [1] or [", text(n), "] as logits has rows"}));
-        auto* numbers = border.scratch().template take<double>(ls.size());
-        for (Index i = 0; i < ls.size(); ++i)
-            numbers[i] = static_cast<double>(ls.data[i * ls.strides[0]]);
-        AnyView<const T> like;
-        like.rank = ls.rank;
-        like.extents = ls.extents;
-
-        typename kernel::MixupCrossEntropy<T>::Outputs out;
-        out.gz = border.gradient("logits", zs, positional<0>(rest...));
-        const auto gl = border.gradient("lambda", like, positional<1>(rest...));
-        out.per_sample =
-            border.template named_into<1>("per_sample", named<PerSample>(rest...), {n});
-        out.curvature =
-            border.template named_into<2>("curvature", named<Curvature>(rest...), {n, k});
-        return border.finish(kernel::MixupCrossEntropy<T>::run(
-            *this, zs, a, b, {numbers, ls.size(), gl}, weights, out));
-    }
+    typename kernel::MixupCrossEntropy<T>::Outputs out;
+    out.gz = border.gradient("logits", zs, positional<0>(rest...));
+    const auto gl = border.gradient("lambda", ls.template like<T>(), positional<1>(rest...));
+    out.per_sample = border.template named_into<1>("per_sample", named<PerSample>(rest...), {n});
+    out.curvature = border.template named_into<2>("curvature", named<Curvature>(rest...), {n, k});
+    return border.finish(
+        kernel::MixupCrossEntropy<T>::run(*this, zs, a, b, {ls, gl}, weights, out));
 }
 
 } // namespace temper::inline TEMPER_ABI
