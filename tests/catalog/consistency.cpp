@@ -97,7 +97,9 @@ const Register consistency =
             });
         })
         .float_range(1e-30, 1e6, "reverse divergences multiply logits")
-        .double_range(1e-30, 1e20, "reverse divergences multiply logits");
+        .double_range(
+            1e-30, 1e12,
+            "reverse divergences multiply logits, and weights what is left of equal ones");
 
 const Register symmetric_cross_entropy(
     {"symmetric_cross_entropy"}, each(batches({"logits", "target_logits"}), "alpha", {0.5, 0, 0.8}),
