@@ -32,5 +32,5 @@ TEST_CASE("UDA, FixMatch, ShrinkMatch and Semixup with four labels a class", "[e
     CHECK(mean(carrying[3]) > mean(carrying[2]) + 0.3);
     CHECK(mean(accuracy[3]) > mean(accuracy[0]) + 0.015);
     CHECK(mean(accuracy[3]) > mean(accuracy[2]) - 0.01);
-    CHECK(mean(accuracy[4]) > mean(accuracy[0]));
+    CHECK(mean(accuracy[4]) > mean(accuracy[0]) + 0.005);
 }
