@@ -10,6 +10,8 @@
 #include <temper/gradient/proximal_step.hpp>
 #include <temper/regularizer/l1.hpp>
 
+#include <memory>
+
 namespace {
 
 using namespace bench;

@@ -7,12 +7,14 @@ namespace {
 
 using namespace bench;
 
-// The work of a training step: value and gradient of the augmented view, a target that stands still.
+// The work of a training step: value and gradient of the augmented view for a target that stands still
+// (UDA), and of both views (Jensen and Shannon's divergence).
 
 template <class T>
 void add_all(Index n, Index k)
 {
-    add<T>("uda_consistency", "temper", shape(n, k), [=] {
+    const Work of_one{.entries = 3 * n * k, .exps = 2 * n * k};
+    add<T>("uda_consistency", "temper", shape(n, k), of_one, [=] {
         return [z = matrix<T>(n, k, 1), t = matrix<T>(n, k, 2), g = Matrix<T>(n, k)]() mutable {
             const temper::UdaConsistency loss{.threshold = 0};
             benchmark::DoNotOptimize(loss(z, temper::target_logits(t), temper::into(g)));
@@ -34,7 +36,8 @@ void add_all(Index n, Index k)
             benchmark::DoNotOptimize(q.data());
         };
     });
-    add<T>("consistency_js", "temper", shape(n, k), [=] {
+    const Work of_both{.entries = 4 * n * k, .exps = 2 * n * k};
+    add<T>("consistency_js", "temper", shape(n, k), of_both, [=] {
         return [z = matrix<T>(n, k, 1), t = matrix<T>(n, k, 2), g = Matrix<T>(n, k),
                 gt = Matrix<T>(n, k)]() mutable {
             const temper::Consistency<temper::JensenShannon> loss{};

@@ -11,7 +11,7 @@ template <class T>
 void add_all(Index n, Index k)
 {
     const auto name = "decoupled_mixup_cross_entropy";
-    add<T>(name, "temper", shape(n, k), [=] {
+    add<T>(name, "temper", shape(n, k), Work{.entries = 2 * n * k, .exps = n * k}, [=] {
         return [z = matrix<T>(n, k, 1), a = classes(n, k, 2), b = classes(n, k, 3),
                 g = Matrix<T>(n, k)]() mutable {
             const temper::DecoupledMixupCrossEntropy loss{};

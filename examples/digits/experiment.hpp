@@ -9,6 +9,7 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "support/data.hpp"
@@ -120,6 +121,19 @@ support::Series band(std::string name, int colour, const std::vector<double>& x,
     return series;
 }
 
+/// Rows of 8 x 8 images as a picture.
+inline std::string image_rows(const std::vector<std::pair<std::string, const Matrix*>>& rows)
+{
+    support::ImageGrid grid;
+    for (const auto& [name, images] : rows) {
+        grid.rows.push_back({name, {}});
+        for (Index i = 0; i < images->rows(); ++i)
+            grid.rows.back().images.push_back(
+                {Eigen::Map<const Matrix>(images->row(i).data(), 8, 8), ""});
+    }
+    return support::svg(grid);
+}
+
 /// One experiment fills in rows and figures.
 struct Experiment {
     std::string_view name;
@@ -134,5 +148,6 @@ void soft_orthogonality(Lab& lab);
 void barlow_twins(Lab& lab);
 void robust_regression(Lab& lab);
 void few_labels(Lab& lab);
+void label_noise(Lab& lab);
 
 } // namespace demo

@@ -27,13 +27,14 @@
 
 namespace {
 
-constexpr std::array<demo::Experiment, 6> experiments{{
+constexpr std::array<demo::Experiment, 7> experiments{{
     {"cross-entropy, mixup, label smoothing", 4.0, demo::classification},
     {"group lasso", 1.5, demo::group_lasso},
     {"soft orthogonality", 0.9, demo::soft_orthogonality},
     {"Barlow Twins", 8.0, demo::barlow_twins},
     {"robust losses", 0.2, demo::robust_regression},
     {"few labels", 1.0, demo::few_labels},
+    {"label noise", 4.0, demo::label_noise},
 }};
 
 void write_json(const std::filesystem::path& path, const std::vector<support::Row>& rows)

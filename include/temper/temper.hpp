@@ -34,7 +34,6 @@
 #include <temper/core/error.hpp>
 #include <temper/core/flatten.hpp>
 #include <temper/core/groups.hpp>
-#include <temper/core/label_map.hpp>
 #include <temper/core/math.hpp>
 #include <temper/core/overlap.hpp>
 #include <temper/core/parallel.hpp>
@@ -133,7 +132,6 @@
 #include <temper/loss/entropy_minimisation.hpp>
 #include <temper/loss/focal_loss.hpp>
 #include <temper/loss/intrusion_loss.hpp>
-#include <temper/loss/jensen_shannon.hpp>
 #include <temper/loss/label_correction.hpp>
 #include <temper/loss/label_distributionally_robust_loss.hpp>
 #include <temper/loss/label_smoothing.hpp>
@@ -165,6 +163,7 @@
 #include <temper/loss/tsa_cross_entropy.hpp>
 #include <temper/loss/uda_consistency.hpp>
 #include <temper/loss/uncertainty_weighted_distillation.hpp>
+#include <temper/loss/weighted_jensen_shannon.hpp>
 #include <temper/mask/confidence_mask.hpp>
 #include <temper/mask/layer_importance.hpp>
 #include <temper/mask/layer_knapsack.hpp>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "catalog.hpp"
+#include "catalog/losses.hpp"
 
 #include <temper/augment/beta_noise_policy.hpp>
 #include <temper/augment/influence_guided_augmentation.hpp>
@@ -10,13 +10,13 @@
 #include <temper/loss/early_learning_mixup.hpp>
 #include <temper/loss/early_learning_regularization.hpp>
 #include <temper/loss/ensemble_loss.hpp>
-#include <temper/loss/jensen_shannon.hpp>
 #include <temper/loss/label_correction.hpp>
 #include <temper/loss/logit_adjusted_cross_entropy.hpp>
 #include <temper/loss/loss_reweighting.hpp>
 #include <temper/loss/more_diverse_experts.hpp>
 #include <temper/loss/multiscale_consistency.hpp>
 #include <temper/loss/progressive_self_distillation.hpp>
+#include <temper/loss/weighted_jensen_shannon.hpp>
 #include <temper/metric/learning_curve.hpp>
 #include <temper/metric/memorization_onset.hpp>
 #include <temper/schedule/ramp_schedule.hpp>
@@ -25,33 +25,15 @@ using namespace temper;
 using test::each;
 using test::Inputs;
 using test::Law;
+using test::logits_and_labels;
 using test::Random;
+using test::reduction_of;
 using test::Register;
 using test::Sizes;
 using test::Tensor;
+using test::with_sample_weights;
 
 namespace {
-
-Reduction reduction_of(const std::string& name)
-{
-    return name == "sum" ? Reduction::sum : Reduction::mean;
-}
-
-template <class C, class F>
-void with_sample_weights(C& c, const F& f)
-{
-    if (c.has("sample_weights"))
-        f(sample_weights(c.vector("sample_weights")));
-    else
-        f();
-}
-
-Inputs logits_and_labels(const Sizes& s, Random& random)
-{
-    Inputs inputs;
-    return inputs.tensor("logits", random.normal({s.n, s.d}))
-        .tensor("labels", random.integers({s.n}, s.d));
-}
 
 /// A bank that holds an input's numbers.
 template <class T>
@@ -412,7 +394,8 @@ const Register weighted_js =
                  },
                  "reduction", {"mean", "sum"}),
              [](auto& c) {
-                 const JensenShannon loss{.reduction = reduction_of(c.text("reduction", "mean"))};
+                 const WeightedJensenShannon loss{.reduction =
+                                                      reduction_of(c.text("reduction", "mean"))};
                  const auto weights = c.aside([&] { return c.list("weights"); });
                  const auto members = c.tensors("logits_");
                  c.value(loss(members, weights, c.grads("logits_"),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "catalog.hpp"
+#include "catalog/losses.hpp"
 
 #include <temper/loss/adaptive_label_distributionally_robust_loss.hpp>
 #include <temper/loss/distillation_kl.hpp>
@@ -19,18 +19,16 @@ using namespace temper;
 using test::each;
 using test::Inputs;
 using test::Law;
+using test::logits_and_labels;
 using test::Make;
 using test::Random;
+using test::reduction_of;
 using test::Register;
 using test::Sizes;
 using test::Tensor;
+using test::with_sample_weights;
 
 namespace {
-
-Reduction reduction_of(const std::string& name)
-{
-    return name == "sum" ? Reduction::sum : Reduction::mean;
-}
 
 /// f(sample_weights(...), class_weights(...)) with those that the case has.
 template <class C, class F>
@@ -47,15 +45,6 @@ void with_weights(C& c, const F& f)
     else
         with_class_weights();
 }
-template <class C, class F>
-void with_sample_weights(C& c, const char* name, const F& f)
-{
-    if (c.has(name))
-        f(sample_weights(c.vector(name)));
-    else
-        f();
-}
-
 // ---- variants of inputs ----------------------------------------------------------------------------
 
 Inputs logits(const Sizes& s, Random& random)
@@ -63,10 +52,6 @@ Inputs logits(const Sizes& s, Random& random)
     Inputs inputs;
     inputs.tensor("logits", random.normal({s.n, s.d}));
     return inputs;
-}
-Inputs logits_and_labels(const Sizes& s, Random& random)
-{
-    return logits(s, random).tensor("labels", random.integers({s.n}, s.d));
 }
 
 std::vector<Inputs> labelled(const Sizes& s, Random& random)
@@ -199,7 +184,7 @@ const auto stablemax_entry = [](auto& c) {
     if (c.has("ignore_index"))
         loss.ignore_index = c.integer("ignore_index");
     const test::Shape& shape = c.shape("logits");
-    with_sample_weights(c, "sample_weights", [&](const auto&... weights) {
+    with_sample_weights(c, [&](const auto&... weights) {
         c.value(loss(c.matrix("logits"), labels(c.indices("labels")), weights..., c.grad("logits"),
                      per_sample(c.out("per_sample", {shape[0]})),
                      log_probabilities(c.out("log_probs", shape))));
@@ -251,7 +236,7 @@ const Register distillation_kl(
         const double factor =
             c.number("factor", 1) /
             (reduction == "mean" ? static_cast<double>((std::max)(shape[1], Index{1})) : 1);
-        with_sample_weights(c, "sample_weights", [&](const auto&... weights) {
+        with_sample_weights(c, [&](const auto&... weights) {
             c.value((factor * loss)(
                 c.matrix("student_logits"), teacher_logits(c.matrix("teacher_logits")), weights...,
                 c.grad("student_logits"), c.grad("teacher_logits"),
@@ -356,7 +341,7 @@ const Register sigmoid_focal_loss(
         if (c.has("alpha"))
             loss.alpha = c.number("alpha");
         const test::Shape& shape = c.shape("logits");
-        with_sample_weights(c, "sample_weights", [&](const auto&... weights) {
+        with_sample_weights(c, [&](const auto&... weights) {
             if (c.has("labels"))
                 c.value(loss(c.matrix("logits"), labels(c.indices("labels")), weights...,
                              c.grad("logits"), per_sample(c.out("per_sample", {shape[0]})),
@@ -396,7 +381,7 @@ const Register
                    .normalisation = normalisation_of(c.text("normalisation", "softplus_mean")),
                    .reduction = reduction_of(c.text("reduction", "mean"))};
                const test::Shape& shape = c.shape("logits");
-               with_sample_weights(c, "sample_weights", [&](const auto&... weights) {
+               with_sample_weights(c, [&](const auto&... weights) {
                    c.value(loss(c.matrix("logits"), labels(c.indices("labels")), weights...,
                                 c.grad("logits"), per_sample(c.out("per_sample", {shape[0]})),
                                 curvature(c.out("curvature", shape))));
@@ -444,7 +429,7 @@ const Register aldr_kl =
             if (!given || c.flag("observe"))
                 loss.observe(state, c.indices("index"), c.matrix("logits"));
             const test::Shape& shape = c.shape("logits");
-            with_sample_weights(c, "sample_weights", [&](const auto&... weights) {
+            with_sample_weights(c, [&](const auto&... weights) {
                 c.value(loss(state, c.indices("index"), c.matrix("logits"),
                              labels(c.indices("labels")), weights...,
                              given && c.flag("observe") ? c.out("slope", shape) : c.grad("logits"),
@@ -464,7 +449,7 @@ const Register mean_squared_error(
     [](auto& c) {
         const MeanSquaredError loss{.reduction = reduction_of(c.text("reduction", "mean"))};
         const test::Shape& shape = c.shape("x");
-        with_sample_weights(c, "sample_weights", [&](const auto&... weights) {
+        with_sample_weights(c, [&](const auto&... weights) {
             c.value(loss(c.matrix("x"), c.matrix("y"), weights..., c.grad("x"), c.grad("y"),
                          per_sample(c.out("per_sample", {shape[0]})),
                          curvature(c.out("curvature", shape))));

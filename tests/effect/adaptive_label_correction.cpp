@@ -79,7 +79,7 @@ struct Result {
 Result run(std::uint64_t seed, bool correct, Index epochs_here)
 {
     Discs data(seed);
-    Classifier network(seed, 96, classes, 25);
+    Learner network(seed, 96, classes, 25);
     network.sgd.learning_rate = 0.05;
     const temper::MemorizationOnset onset{.epochs = epochs_here};
     auto state = onset.init(classes);

@@ -18,7 +18,7 @@ TEST_CASE("samples without variety in their features have less of the gradient",
     double plain = 0;
     double bias = 0;
     for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
-        NoisyDigits data(seed, 0);
+        NoisyDigits data(digits(), seed, 0);
         auto rng = temper::stream(seed, 0, "blank");
         std::vector<bool> blank;
         for (Index i = 0; i < data.train.x.rows(); ++i) {
@@ -31,7 +31,7 @@ TEST_CASE("samples without variety in their features have less of the gradient",
             }
         }
         for (const bool with : {false, true}) {
-            Classifier network(seed, 32);
+            Learner network(seed, 32);
             network.sgd.learning_rate = 0.05;
             const temper::BiasLoss loss;
             auto state = loss.init();
@@ -42,8 +42,8 @@ TEST_CASE("samples without variety in their features have less of the gradient",
                 const Matrix<float>& z = network.forward(batch.x);
                 g.resize(z.rows(), z.cols());
                 if (with) {
-                    loss.observe(state, network.features);
-                    loss(state, network.features, z, labels(batch.y), temper::into(g));
+                    loss.observe(state, network.features());
+                    loss(state, network.features(), z, labels(batch.y), temper::into(g));
                 }
                 else
                     temper::SoftmaxCrossEntropy{}(z, labels(batch.y), temper::into(g));

@@ -13,22 +13,17 @@ using temper::labels;
 TEST_CASE("early-learning regularization keeps wrong labels from being memorised", "[effect]")
 {
     const Outcome plain = cross_entropy();
-    const Outcome elr = train("ELR, beta 0.7, lambda 3", [](const NoisyDigits& data) {
-        return [elr = temper::Elr{}, bank = temper::Elr{}.init(data.train.x.rows(), 10)](
-                   const Batch& batch, const Matrix<float>& z, const auto& g) mutable {
-            elr.observe(bank, batch.ids, z);
-            elr(bank, batch.ids, z, labels(batch.y), g);
-        };
-    });
+    const Outcome elr = train("ELR, beta 0.7, lambda 3",
+                              [](const NoisyDigits& data) { return demo::early_learning(data); });
     CHECK(elr.accuracy > plain.accuracy + 0.1);
     CHECK(elr.memorised < plain.memorised / 2);
 
     // ELR+ with one network, whose own average is the teacher.
     std::vector<Outcome> runs;
     for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
-        const NoisyDigits data(seed);
-        Classifier network(seed);
-        Classifier teacher(seed);
+        const NoisyDigits data(digits(), seed);
+        Learner network(seed);
+        Learner teacher(seed);
         const temper::ElrPlus plus;
         auto bank = plus.init(data.train.x.rows(), 10);
         const temper::Mixup<> mix{.alpha = 1};

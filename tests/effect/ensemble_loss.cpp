@@ -34,7 +34,7 @@ double accuracy(std::uint64_t seed, const Loss& loss)
 {
     const Toy train(150, seed, "train");
     const Toy test(1000, seed, "test");
-    Classifier network(seed, 64, 1, 50);
+    Learner network(seed, 64, 1, 50);
     network.sgd.learning_rate = 0.02;
     Matrix<float> g;
     for_each_batch(train.x, train.y, 60, seed, [&](const Batch& batch) {

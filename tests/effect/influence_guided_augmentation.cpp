@@ -64,7 +64,7 @@ template <class Watch>
 double complete(const Cells& data, std::uint64_t seed, const std::vector<Index>& cells,
                 const Matrix<float>& values, const Watch& watch)
 {
-    Classifier network(seed, 48, 1, data.x.cols());
+    Learner network(seed, 48, 1, data.x.cols());
     network.sgd.learning_rate = 0.01;
     const Matrix<float> x = support::take_rows(data.x, cells);
     std::vector<int> number(cells.size());
@@ -111,13 +111,13 @@ TEST_CASE("cells drawn by influence beside cells drawn at random, and none", "[e
         Index checkpoints = 0;
         Matrix<float> predictions;
         none += complete(data, seed, data.train, values,
-                         [&](Classifier& network, const Matrix<float>& predicted) {
+                         [&](Learner& network, const Matrix<float>& predicted) {
                              predictions = predicted;
                              ++checkpoints;
                              for (const Index cell : watched) {
                                  const float residual = predicted(cell, 0) - data.y(cell, 0);
-                                 for (Index j = 0; j < network.features.cols(); ++j)
-                                     history.push_back(residual * network.features(cell, j));
+                                 for (Index j = 0; j < network.features().cols(); ++j)
+                                     history.push_back(residual * network.features()(cell, j));
                              }
                          }) /
                 5;

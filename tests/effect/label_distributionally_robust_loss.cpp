@@ -4,7 +4,7 @@
 
 #include "effect/label_noise.hpp"
 
-#include <temper/loss/adaptive_label_distributionally_robust_loss.hpp>
+#include <temper/loss/label_distributionally_robust_loss.hpp>
 
 using namespace effect;
 using temper::labels;
@@ -28,14 +28,7 @@ TEST_CASE("a label-distributionally robust loss is robust at a lambda between th
     CHECK(between.accuracy > large.accuracy + 0.05);
     CHECK(between.memorised < plain.memorised / 2);
 
-    const Outcome adaptive = train("ALDR-KL, lambda_0 4", [](const NoisyDigits& data) {
-        const temper::AldrKl loss{.lambda_0 = 4,
-                                  .normalisation = temper::LogitNormalisation::softplus_mean};
-        return [loss, state = loss.init(data.train.x.rows())](
-                   const Batch& batch, const Matrix<float>& z, const auto& g) mutable {
-            loss.observe(state, batch.ids, z);
-            loss(state, batch.ids, z, labels(batch.y), g);
-        };
-    });
+    const Outcome adaptive = train(
+        "ALDR-KL, lambda_0 4", [](const NoisyDigits& data) { return demo::adaptive_robust(data); });
     CHECK(adaptive.accuracy > plain.accuracy);
 }

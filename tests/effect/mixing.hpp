@@ -9,7 +9,8 @@
 #include <temper/loss/softmax_cross_entropy.hpp>
 #include <temper/metric/calibration_metrics.hpp>
 
-#include "digits/training.hpp"
+#include "digits/noisy_labels.hpp"
+#include "effect/support.hpp"
 #include "support/data.hpp"
 #include "support/mlp.hpp"
 #include "support/stats.hpp"
@@ -27,19 +28,14 @@ using Matrix = support::Matrix<float>;
 using Network = demo::Network;
 using Data = support::LabelledData;
 
-inline const Data& digits()
-{
-    static const Data data = support::load_digits(TEMPER_EXAMPLE_DATA);
-    return data;
-}
+using effect::digits;
+using effect::mean_over_seeds;
 
 /// Each label drawn anew with this probability, from all classes.
 inline void relabel(Data& data, double share, std::uint64_t seed)
 {
     auto rng = temper::stream(seed, 0, "wrong labels");
-    for (int& label : data.y)
-        if (temper::bernoulli(rng, share))
-            label = static_cast<int>(temper::uniform_index(rng, data.classes));
+    demo::relabel(data.y, data.classes, share, rng);
 }
 
 /// `sizes` rows of the digits for each part, and all others.
@@ -82,20 +78,17 @@ Network train(const Data& data, const Training& how, std::uint64_t seed, Loss lo
     const temper::Sgd sgd{.learning_rate = how.learning_rate, .weight_decay = how.weight_decay};
     auto state = sgd.init(parameters);
     const auto forward = [&](const Matrix& x) -> const Matrix& { return network.forward(x, tape); };
-    support::Batches batches(data.x.rows(), how.batch_size);
-    auto rng = temper::stream(seed, 0, "batches");
-    Matrix x;
     Matrix gz(how.batch_size, data.classes);
-    std::vector<int> y;
-    const Index steps = how.epochs * batches.per_epoch();
-    for (Index step = 0; step < steps; ++step) {
-        const auto rows = batches.next(rng);
-        support::take_rows(data.x, rows, x);
-        support::take_labels(data.y, rows, y);
-        loss(x, y, static_cast<double>(step) / static_cast<double>(steps), forward, gz);
-        network.backward(tape, gz, gradients);
-        sgd.step(state, parameters, of_gradients);
-    }
+    const auto steps = static_cast<double>(
+        how.epochs * support::Batches(data.x.rows(), how.batch_size).per_epoch());
+    demo::for_each_batch(
+        data.x, data.y, how.epochs, seed,
+        [&](const demo::Batch& batch) {
+            loss(batch.x, batch.y, static_cast<double>(batch.step) / steps, forward, gz);
+            network.backward(tape, gz, gradients);
+            sgd.step(state, parameters, of_gradients);
+        },
+        how.batch_size);
     return network;
 }
 
@@ -114,16 +107,6 @@ inline temper::Calibration measure(const Network& network, const Data& data)
 {
     return temper::CalibrationMetrics{}(
         temper::probabilities(support::softmax(logits(network, data.x))), temper::labels(data.y));
-}
-
-/// The mean of one number over runs.
-template <class F>
-double mean_over_seeds(std::uint64_t seeds, const F& f)
-{
-    double sum = 0;
-    for (std::uint64_t seed = 0; seed < seeds; ++seed)
-        sum += f(seed);
-    return sum / static_cast<double>(seeds);
 }
 
 /// Sums of what was measured, over seeds.

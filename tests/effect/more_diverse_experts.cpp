@@ -19,7 +19,7 @@ struct LongTail {
 
     explicit LongTail(std::uint64_t seed)
     {
-        const auto digits = support::load_digits(TEMPER_EXAMPLE_DATA);
+        const support::LabelledData& digits = effect::digits();
         auto rng = temper::stream(seed, 0, "long tail");
         support::Split split;
         for (const Index i : support::shuffled_indices(digits.x.rows(), rng)) {
@@ -76,7 +76,7 @@ TEST_CASE("experts for frequent, all and rare classes", "[effect]")
     for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
         const LongTail data(seed);
         for (const bool shift : {false, true}) {
-            Classifier network(seed, 64);
+            Learner network(seed, 64);
             Matrix<float> g;
             for_each_batch(data.train.x, data.train.y, 60, seed, [&](const Batch& batch) {
                 auto rng = temper::stream(seed, batch.step, "views");
@@ -91,9 +91,9 @@ TEST_CASE("experts for frequent, all and rare classes", "[effect]")
             (shift ? adjusted : plain) +=
                 data.accuracy(network.forward(data.test.x), 0, 10) / seeds;
         }
-        Classifier a(seed, 64);
-        Classifier b(seed + 10, 64);
-        Classifier c(seed + 20, 64);
+        Learner a(seed, 64);
+        Learner b(seed + 10, 64);
+        Learner c(seed + 20, 64);
         const std::vector<float> counts(data.counts.begin(), data.counts.end());
         Matrix<float> views;
         std::array<Matrix<float>, 3> g;
@@ -111,7 +111,7 @@ TEST_CASE("experts for frequent, all and rare classes", "[effect]")
             a.backward(g[0]);
             b.backward(g[1]);
             c.backward(g[2]);
-            for (Classifier* expert : {&a, &b, &c})
+            for (Learner* expert : {&a, &b, &c})
                 expert->step();
         });
         const Matrix<float>& za = a.forward(data.test.x);

@@ -88,10 +88,10 @@ double adapt(const Classifier& source, const FewLabels& data, Arm arm, std::uint
         const Matrix& t = teacher.forward(x, teacher_tape);
         const Matrix& z = net.forward(x, tape);
         if (arm == Arm::source) {
-            errors.push_back(1 - Classifier::share_right(z, y));
+            errors.push_back(1 - support::accuracy(z, y));
             continue;
         }
-        errors.push_back(1 - Classifier::share_right(z + t, y)); // before the update
+        errors.push_back(1 - support::accuracy(z + t, y)); // before the update
         const Matrix& z2 = net.forward(x2, augmented_tape);
         net.clear();
         if (arm == Arm::cross_entropy) {

@@ -3,9 +3,9 @@
 // Correction of segmentation labels, several scales, and the Jensen-Shannon divergence.
 
 #include <temper/core/random.hpp>
-#include <temper/loss/jensen_shannon.hpp>
 #include <temper/loss/label_correction.hpp>
 #include <temper/loss/multiscale_consistency.hpp>
+#include <temper/loss/weighted_jensen_shannon.hpp>
 
 #include "support/catch.hpp"
 
@@ -107,19 +107,22 @@ TEST_CASE("the Jensen-Shannon divergence is 0 for equal members and at most the 
     const std::vector<double> half{0.5, 0.5};
     const std::vector<double> uneven{0.25, 0.75};
     Eigen::VectorXd each(2);
-    CHECK(JensenShannon{}(tensors(a, b), half, per_sample(into(each))) == Approx(std::log(2) / 2));
+    CHECK(WeightedJensenShannon{}(tensors(a, b), half, per_sample(into(each))) ==
+          Approx(std::log(2) / 2));
     CHECK(each[0] == Approx(std::log(2)));
     CHECK(each[1] == Approx(0).margin(1e-15));
-    CHECK(JensenShannon{.reduction = Reduction::sum}(tensors(a, b), uneven) ==
+    CHECK(WeightedJensenShannon{.reduction = Reduction::sum}(tensors(a, b), uneven) ==
           Approx(-0.25 * std::log(0.25) - 0.75 * std::log(0.75)));
     // A member without weight has nothing to say.
     MatrixXd g(2, 2);
     MatrixXd unused(2, 2);
-    CHECK(JensenShannon{}(tensors(a, b), std::vector<double>{1, 0}, into(tensors(g, unused))) ==
-          Approx(0).margin(1e-15));
+    CHECK(WeightedJensenShannon{}(tensors(a, b), std::vector<double>{1, 0},
+                                  into(tensors(g, unused))) == Approx(0).margin(1e-15));
     CHECK(g.isZero());
     CHECK(unused.isZero());
-    CHECK_THROWS_AS(JensenShannon{}(tensors(a, b), std::vector<double>{0.5, 0.6}), RangeError);
-    CHECK_THROWS_AS(JensenShannon{}(tensors(a, b), std::vector<double>{-0.5, 1.5}), RangeError);
-    CHECK_THROWS_AS(JensenShannon{}(tensors(a, b), std::vector<double>{1}), ShapeError);
+    CHECK_THROWS_AS(WeightedJensenShannon{}(tensors(a, b), std::vector<double>{0.5, 0.6}),
+                    RangeError);
+    CHECK_THROWS_AS(WeightedJensenShannon{}(tensors(a, b), std::vector<double>{-0.5, 1.5}),
+                    RangeError);
+    CHECK_THROWS_AS(WeightedJensenShannon{}(tensors(a, b), std::vector<double>{1}), ShapeError);
 }

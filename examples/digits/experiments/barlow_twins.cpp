@@ -189,17 +189,7 @@ std::string view_pictures(const support::LabelledData& digits, std::uint64_t see
     Matrix view_a, view_b;
     draw_view(some, rng, view_a);
     draw_view(some, rng, view_b);
-    support::ImageGrid grid;
-    const auto add = [&](const char* name, const Matrix& images) {
-        support::ImageGrid::ImageRow row{name, {}};
-        for (Index i = 0; i < count; ++i)
-            row.images.push_back({Eigen::Map<const Matrix>(images.row(i).data(), 8, 8), ""});
-        grid.rows.push_back(std::move(row));
-    };
-    add("digit", some);
-    add("view a", view_a);
-    add("view b", view_b);
-    return support::svg(grid);
+    return image_rows({{"digit", &some}, {"view a", &view_a}, {"view b", &view_b}});
 }
 
 } // namespace

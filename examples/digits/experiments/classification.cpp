@@ -12,6 +12,8 @@
 #include <temper/augment/cutmix.hpp>
 #include <temper/augment/mixup.hpp>
 #include <temper/loss/softmax_cross_entropy.hpp>
+#include <temper/metric/mixup_ufm_optimum.hpp>
+#include <temper/metric/simplex_plane_projection.hpp>
 
 #include "digits/experiment.hpp"
 #include "digits/training.hpp"
@@ -145,6 +147,45 @@ std::string mixing_pictures(const support::LabelledData& digits, std::uint64_t s
     add("mixup", mixed, [&](Index i) { return shares(mix, i); });
     add("CutMix", pasted, [&](Index i) { return shares(cut, i); });
     return support::svg(grid);
+}
+
+/// Where the features of mixtures of three classes go if nothing stands in their way, in the plane of the
+/// classifier's rows, for lambda from 1 to 0.
+std::string feature_paths()
+{
+    constexpr Index points = 33;
+    const Matrix w = std::sqrt(1.5F) * (Matrix::Identity(3, 3).array() - 1.0F / 3).matrix();
+    std::vector<double> lambda;
+    for (Index i = 0; i < points; ++i)
+        lambda.push_back(1.0 - static_cast<double>(i) / static_cast<double>(points - 1));
+    support::LineChart chart{.title = "",
+                             .x_label = "along the difference of the first two classes' weights",
+                             .y_label = "towards the third class",
+                             .log_y = false,
+                             .percent = false,
+                             .x_names = {},
+                             .series = {}};
+    for (const auto& [a, b] : {std::pair{0, 1}, std::pair{1, 2}, std::pair{2, 0}}) {
+        Matrix h(points, 3), seen(points, 2);
+        temper::MixupUfmOptimum{.mu = 0.05}(w, temper::labels(std::vector<int>(points, a)),
+                                            temper::labels(std::vector<int>(points, b)), lambda,
+                                            temper::into(h));
+        temper::SimplexPlaneProjection{}(h, w, temper::into(seen));
+        support::Series s{.name = "classes " + std::to_string(a) + " and " + std::to_string(b),
+                          .x = {},
+                          .y = {},
+                          .low = {},
+                          .high = {},
+                          .colour = a + 1,
+                          .dashed = false,
+                          .markers = true};
+        for (Index i = 0; i < points; ++i) {
+            s.x.push_back(static_cast<double>(seen(i, 0)));
+            s.y.push_back(static_cast<double>(seen(i, 1)));
+        }
+        chart.series.push_back(std::move(s));
+    }
+    return support::svg(chart);
 }
 
 std::string curves(const std::vector<Run>& plain, const std::vector<Run>& with,
@@ -287,6 +328,10 @@ void classification(Lab& lab)
         "mixing", mixing_pictures(lab.digits, lab.options.seed),
         "What mixup and its relative CutMix make of digits, here with alpha = 1: each "
         "digit is mixed with the one to its right, and its label keeps the share below.");
+    lab.report.figure(
+        "mixup_features", feature_paths(),
+        "Where mixup's features go if nothing stands in their way (Fisher et al. 2024): "
+        "each point is a mixture of two of three classes, the ends are the classes.");
     figures("mixup", "mixup", runs[1]);
     if (!lab.options.quick)
         lab.report.figure(

@@ -315,6 +315,16 @@ V sample(V x, Index i)
     x.strides[place(x.rank)] = 0;
     return x;
 }
+/// Do the entries of a sample lie one after the other?
+template <class V>
+bool has_dense_samples(const V& x)
+{
+    Index dense = 1;
+    for (int d = x.rank - 1; d > 0; dense *= x.extent(d--))
+        if (x.stride(d) != dense)
+            return false;
+    return true;
+}
 /// A box of an image [..., h, w], or of a row of c h w entries.
 template <class V>
 V box_of(V x, const Box& box, ImageSize image)
@@ -393,16 +403,32 @@ void kernel::Mixing<T>::apply(const MixPlan& plan, const AnyView<const T>& a,
     using namespace mixing;
     if (!out || a.size() == 0)
         return;
+    const auto blend = [](double l) {
+        return [l](auto x, auto p, auto& m) {
+            using V = decltype(x);
+            m = fma(V(l), x, V(1 - l) * p);
+        };
+    };
+    if (plan.boxes.empty() && has_dense_samples(a) && has_dense_samples(b) &&
+        has_dense_samples(out.view)) {
+        const Index d = a.size() / a.extents[0];
+        each_sample(a, [&](Index i) {
+            const Index partner = plan.partner[static_cast<std::size_t>(i)];
+            simd::row_map(d,
+                          std::array{simd::source(a.data + i * a.strides[0]),
+                                     simd::source(b.data + partner * b.strides[0])},
+                          std::array{simd::Sink<T>{out.view.data + i * out.view.strides[0], 1,
+                                                   static_cast<T>(out.scale), out.mode}},
+                          blend(plan.lambda_of(i)));
+        });
+        return;
+    }
     each_sample(a, [&](Index i) {
         const auto own = sample(a, i);
         const auto other = sample(b, plan.partner[static_cast<std::size_t>(i)]);
         const auto to = sample(out.view, i);
         if (plan.boxes.empty()) {
-            const double l = plan.lambda_of(i);
-            simd::map(simd::in(own, other), simd::out(at(to, out)), [l](auto x, auto p, auto& m) {
-                using V = decltype(x);
-                m = fma(V(l), x, V(1 - l) * p);
-            });
+            simd::map(simd::in(own, other), simd::out(at(to, out)), blend(plan.lambda_of(i)));
             return;
         }
         const Box& box = plan.box_of(i);

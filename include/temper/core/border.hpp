@@ -420,8 +420,7 @@ class Border {
                     v = v.transposed();
             if (v.extents != n) [[unlikely]]
                 wrong_output(name, v, n);
-            return announce(name, argument, AnyView<typename decltype(v)::Scalar>(v), in_place)
-                .template as<R>();
+            return announce(name, argument, v, in_place);
         }
     }
     /// A named output (PerSample, Curvature, ...) of this shape; discarded where it was not said.
@@ -444,7 +443,7 @@ class Border {
                       "temper: integer outputs are written into std::int64_t");
         if (!has_shape(argument.view, extents))
             wrong_shape(name, shape_text(argument.view), argument.view, extents, "");
-        add(name, Region(argument.view), true);
+        add(name, argument.view, true);
         return argument.view;
     }
 
@@ -478,6 +477,17 @@ class Border {
         return joined({"the destination for ", name});
     }
 
+    template <class V>
+    struct DestinationOf {
+        using type = AnyDestination<T>;
+    };
+    template <class S, int R>
+    struct DestinationOf<View<S, R>> {
+        using type = Destination<T, R>;
+    };
+    template <class V>
+    using DestinationFor = typename DestinationOf<V>::type;
+
     template <bool any_floating = false, class A>
     AnyView<const T> read(std::string_view name, const A& argument)
     {
@@ -487,14 +497,14 @@ class Border {
                 using S = typename V::Scalar;
                 const AnyView<const S> v(view(argument));
                 if constexpr (std::is_same_v<S, T>) {
-                    add(name, Region(v), false);
+                    add(name, v, false);
                     return v;
                 }
                 else {
                     static_assert((any_floating && std::is_floating_point_v<S>) ||
                                       (HalfScalar<S> && std::is_same_v<T, float>),
                                   "temper: this input has another scalar type than the others");
-                    add(name, Region(v), false);
+                    add(name, v, false);
                     return converted(v);
                 }
             }
@@ -514,6 +524,16 @@ class Border {
             return {};
         }
     }
+    /// Is the view of an A one of rank R and scalar T?
+    template <int R, class A>
+    static consteval bool is_of()
+    {
+        if constexpr (!ViewLike<const A>)
+            return false;
+        else
+            return static_rank<const A>() == R && std::is_same_v<ScalarOf<const A>, T>;
+    }
+
     template <int R, bool any_floating = false, class A>
     View<const T, R> input(std::string_view name, const A& argument)
     {
@@ -521,7 +541,13 @@ class Border {
             static_assert(static_rank<const A>() == any_rank || static_rank<const A>() == R ||
                               (static_rank<const A>() <= 2 && R <= 2),
                           "temper: this argument has another rank than the one wanted here");
-        return of_rank<R>(name, read<any_floating>(name, argument));
+        if constexpr (is_of<R, A>()) { // the way that nearly all go
+            const View<const T, R> v = view(argument);
+            add(name, v, false);
+            return v;
+        }
+        else
+            return of_rank<R>(name, read<any_floating>(name, argument));
     }
     template <class S>
     static AnyView<S> last_axis_first(AnyView<S> v)
@@ -622,10 +648,11 @@ class Border {
         return sum;
     }
 
-    void add(std::string_view name, const Region& region, bool written)
+    template <class V>
+    void add(std::string_view name, const V& v, bool written)
     {
         grow(known_, n_known_, known_room_);
-        known_[n_known_++] = Known{name, region, written};
+        ::new (static_cast<void*>(known_ + n_known_++)) Known{name, Region(v), written};
     }
     template <class Entry>
     void grow(Entry*& entries, int n, int& room)
@@ -662,10 +689,12 @@ class Border {
                                    other.written ? "the destination for " : "", other.name}),
                            same && other.written ? "said as add_to after the first" : "disjoint");
     }
-    template <class S>
-    AnyDestination<T> announce(std::string_view name, const Into<S>& argument, const AnyView<S>& v,
-                               InPlace in_place)
+    /// What a kernel writes through to reach v: a destination of v's rank.
+    template <class S, class V>
+    auto announce(std::string_view name, const Into<S>& argument, const V& v, InPlace in_place)
+        -> DestinationFor<V>
     {
+        using To = DestinationFor<V>;
         static_assert(std::is_floating_point_v<S> || HalfScalar<S>,
                       "temper: a gradient is written into floating numbers");
         if (argument.mode == Mode::discard)
@@ -675,13 +704,17 @@ class Border {
                 fail<OverlapError>(component_, named_output(name),
                                    joined({"has stride 0 in dimension ", text(Index{i})}),
                                    "a place of its own for every entry");
-        const Region region(v);
         const bool adds = argument.mode == Mode::add;
-        const bool deferred = shares(name, region, adds, in_place);
-        add(name, region, true);
+        const bool deferred = shares(name, Region(v), adds, in_place);
+        add(name, v, true);
         if constexpr (std::is_same_v<S, T>)
-            if (!deferred)
+            if (!deferred) [[likely]]
                 return {v, argument.scale, argument.mode};
+        return through_scratch<To>(argument, AnyView<S>(v), adds);
+    }
+    template <class To, class S>
+    To through_scratch(const Into<S>& argument, const AnyView<S>& v, bool adds)
+    {
         const AnyView<T> dense = dense_like(v);
         grow(pending_, n_pending_, pending_room_);
         pending_[n_pending_++] = {[](const Pending& p) {
@@ -696,7 +729,11 @@ class Border {
                                       });
                                   },
                                   dense, v.data, v.strides, adds};
-        return {dense, argument.scale, Mode::overwrite};
+        const AnyDestination<T> to{dense, argument.scale, Mode::overwrite};
+        if constexpr (std::is_same_v<To, AnyDestination<T>>)
+            return to;
+        else
+            return to.template as<To::rank>();
     }
 
     template <class V>

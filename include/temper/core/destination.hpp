@@ -24,6 +24,7 @@ enum class Mode : unsigned char { discard, overwrite, add };
 /// What a kernel writes through: out = scale * result, or out += scale * result.
 template <class T, int R>
 struct Destination {
+    static constexpr int rank = R;
     View<T, R> view{};
     double scale = 1;
     Mode mode = Mode::discard;

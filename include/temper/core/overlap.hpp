@@ -7,17 +7,19 @@
 #include <temper/core/view.hpp>
 
 #include <cstdint>
+#include <utility>
 
 namespace temper::inline TEMPER_ABI {
 
-/// A window's place in memory, in bytes, dimensions of extent 1 left out, longest stride first.
+/// A window's place in memory, in bytes, dimensions of extent 1 left out. Most windows lie apart, so what
+/// only close ones need is settled when it is asked for.
 struct Region {
     std::intptr_t begin = 0;
     std::intptr_t end = 0; ///< one past the last byte
+    Index entry = 0;       ///< bytes of one entry, 0 if there are none
     int rank = 0;
-    Index entry = 0; ///< bytes of one entry
-    std::array<Index, max_rank> extents{};
-    std::array<Index, max_rank> strides{};
+    std::array<Index, max_rank> extents; ///< of `rank` dimensions
+    std::array<Index, max_rank> strides;
 
     template <class V>
     explicit Region(const V& v)
@@ -28,53 +30,55 @@ struct Region {
         for (int i = 0; i < v.rank; ++i) {
             const Index extent = v.extents[place(i)];
             const Index stride = v.strides[place(i)] * entry;
-            if (extent == 0)
-                end = begin = 0, entry = 0;
-            if (extent <= 1 || entry == 0)
+            if (extent == 1)
                 continue;
-            (stride < 0 ? begin : end) += stride * (extent - 1);
-            int at = rank++;
-            for (; at > 0 && size(strides[place(at - 1)]) < size(stride); --at) {
-                strides[place(at)] = strides[place(at - 1)];
-                extents[place(at)] = extents[place(at - 1)];
+            if (extent == 0) {
+                begin = end = entry = rank = 0;
+                return;
             }
-            strides[place(at)] = stride;
-            extents[place(at)] = extent;
+            (stride < 0 ? begin : end) += stride * (extent - 1);
+            extents[place(rank)] = extent;
+            strides[place(rank++)] = stride;
         }
-        merge();
     }
 
     [[nodiscard]] bool empty() const { return entry == 0; }
     /// The same entries in the same order.
     [[nodiscard]] bool same(const Region& other) const
     {
-        if (begin != other.begin || entry != other.entry || rank != other.rank)
+        if (begin != other.begin || end != other.end || entry != other.entry)
             return false;
-        for (int i = 0; i < rank; ++i)
-            if (extents[place(i)] != other.extents[place(i)] ||
-                strides[place(i)] != other.strides[place(i)])
-                return false;
-        return true;
+        const Region a = merged();
+        const Region b = other.merged();
+        return a.rank == b.rank &&
+               std::equal(a.extents.begin(), a.extents.begin() + a.rank, b.extents.begin()) &&
+               std::equal(a.strides.begin(), a.strides.begin() + a.rank, b.strides.begin());
     }
-
-    static Index size(Index stride) { return stride < 0 ? -stride : stride; }
-
-  private:
-    void merge()
+    /// Longest stride first, and one dimension where two are walked like one.
+    [[nodiscard, gnu::noinline]] Region merged() const
     {
-        int kept = 0;
-        for (int i = 0; i < rank; ++i) {
-            if (kept > 0 && strides[place(kept - 1)] == strides[place(i)] * extents[place(i)]) {
-                extents[place(kept - 1)] *= extents[place(i)];
-                strides[place(kept - 1)] = strides[place(i)];
-                continue;
+        Region sorted = *this;
+        for (int i = 1; i < rank; ++i)
+            for (int at = i;
+                 at > 0 && size(sorted.strides[place(at - 1)]) < size(sorted.strides[place(at)]);
+                 --at) {
+                std::swap(sorted.strides[place(at - 1)], sorted.strides[place(at)]);
+                std::swap(sorted.extents[place(at - 1)], sorted.extents[place(at)]);
             }
-            extents[place(kept)] = extents[place(i)];
-            strides[place(kept)] = strides[place(i)];
-            ++kept;
+        Region out = sorted;
+        out.rank = 0;
+        for (int i = 0; i < rank; ++i) {
+            const Index extent = sorted.extents[place(i)];
+            const Index stride = sorted.strides[place(i)];
+            if (out.rank > 0 && out.strides[place(out.rank - 1)] == stride * extent)
+                out.extents[place(out.rank - 1)] *= extent;
+            else
+                out.extents[place(out.rank++)] = extent;
+            out.strides[place(out.rank - 1)] = stride;
         }
-        rank = kept;
+        return out;
     }
+    static Index size(Index stride) { return stride < 0 ? -stride : stride; }
 };
 
 namespace detail {
@@ -93,13 +97,9 @@ inline bool reachable(Index offset, const Region& a, const Region& b, int dimens
             return true;
     return false;
 }
-} // namespace detail
-
-/// False only if the windows certainly share no entry.
-[[nodiscard]] inline bool overlap(const Region& a, const Region& b)
+/// Of two whose bytes are not apart.
+[[nodiscard, gnu::noinline]] inline bool close_overlap(const Region& a, const Region& b)
 {
-    if (a.empty() || b.empty() || a.end <= b.begin || b.end <= a.begin)
-        return false;
     // Merging hides a stride where one window spans whole rows and the other does not, so strides are
     // compared only where both kept the same ones.
     if (a.entry != b.entry || a.rank != b.rank ||
@@ -114,7 +114,16 @@ inline bool reachable(Index offset, const Region& a, const Region& b, int dimens
             return true;
     }
     const Index offset = b.begin - a.begin;
-    return offset % a.entry == 0 && detail::reachable(offset, a, b, 0);
+    return offset % a.entry == 0 && reachable(offset, a, b, 0);
+}
+} // namespace detail
+
+/// False only if the windows certainly share no entry.
+[[nodiscard]] inline bool overlap(const Region& a, const Region& b)
+{
+    if (a.empty() || b.empty() || a.end <= b.begin || b.end <= a.begin) [[likely]]
+        return false;
+    return detail::close_overlap(a.merged(), b.merged());
 }
 
 } // namespace temper::inline TEMPER_ABI

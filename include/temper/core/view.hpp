@@ -240,6 +240,15 @@ consteval int xtensor_rank()
         return any_rank;
 }
 
+/// Where there is no memory there is no way to shift: row(i) of an empty matrix is no offset to nullptr.
+template <class V>
+V at_rest_if_null(V v)
+{
+    if (v.data == nullptr)
+        v.strides.fill(0);
+    return v;
+}
+
 /// Extents of 0 or 1 get their contiguous stride: xtensor's 0 there makes BLAS refuse the matrix.
 template <class V>
 V with_usable_strides(V v, int rank)
@@ -251,7 +260,7 @@ V with_usable_strides(V v, int rank)
             v.strides[d] = contiguous;
         contiguous = (std::max)(contiguous, v.strides[d] * (std::max)(v.extents[d], Index{1}));
     }
-    return v;
+    return at_rest_if_null(v);
 }
 
 } // namespace detail
@@ -313,9 +322,9 @@ template <class O>
                                    "for other libraries)");
     }
     else if constexpr (is_view<Bare>)
-        return Bare(owner);
+        return detail::at_rest_if_null(Bare(owner));
     else if constexpr (detail::SpecialOwner<O>)
-        return Owner<Bare>::view(owner);
+        return detail::at_rest_if_null(Owner<Bare>::view(owner));
     else if constexpr (detail::EigenOwner<O>) {
         using T = std::remove_pointer_t<decltype(owner.data())>;
         if constexpr (static_rank<O>() == 1)
@@ -375,7 +384,8 @@ template <class O>
     }
     else {
         using T = std::remove_pointer_t<decltype(std::data(owner))>;
-        return View<T, 1>{std::data(owner), {static_cast<Index>(std::size(owner))}, {1}};
+        return detail::at_rest_if_null(
+            View<T, 1>{std::data(owner), {static_cast<Index>(std::size(owner))}, {1}});
     }
 }
 
@@ -391,7 +401,7 @@ template <class T, std::size_t R>
         v.strides[i] = stride;
         stride *= (std::max)(extents[i], Index{1});
     }
-    return v;
+    return detail::at_rest_if_null(v);
 }
 
 /// A strided window on memory, strides counted in elements: view(p, {n, d}, {ld, 1}).
@@ -405,7 +415,7 @@ template <class T, std::size_t R>
         v.extents[i] = extents[i];
         v.strides[i] = strides[i];
     }
-    return v;
+    return detail::at_rest_if_null(v);
 }
 
 /// What view(owner) is, and the scalar it looks at.

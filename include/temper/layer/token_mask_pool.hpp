@@ -95,9 +95,11 @@ template <class T>
 void kernel::TokenMaskPool<T>::forward(const View<const T, 3>& x, MatrixView<const T> mask,
                                        const Destination<T, 2>& y)
 {
-    const auto [n, t, d] = x.extents;
+    const Index n = x.extents[0];
+    const Index t = x.extents[1];
+    const Index d = x.extents[2];
     const auto blocks = simd::row_blocks(n, t * d);
-    parallel_for(blocks.count(), x.size(), [&, t = t, d = d](Index block) {
+    parallel_for(blocks.count(), x.size(), [&](Index block) {
         for (Index i = blocks.begin(block); i < blocks.end(block); ++i) {
             const double share = token_mask::share<T>(mask.row(i));
             auto to = simd::sink(y, i);

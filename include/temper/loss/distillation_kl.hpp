@@ -81,23 +81,10 @@ double DistillationKl::operator()(const S& s, const Y& teacher, const Rest&... r
 } // namespace temper::inline TEMPER_ABI
 
 #if !TEMPER_COMPILED
+#include <temper/loss/divergences.hpp>
 #include <temper/simd/softmax.hpp>
 
 namespace temper::inline TEMPER_ABI {
-
-namespace detail {
-/// d - 1 + exp(-d) for |d| <= 1/8.
-template <class V>
-[[nodiscard]] V small_excess(V d)
-{
-    constexpr double series[] = {1 / 2.,   -1 / 6.,    1 / 24.,    -1 / 120.,
-                                 1 / 720., -1 / 5040., 1 / 40320., -1 / 362880.};
-    V sum(series[std::size(series) - 1]);
-    for (std::size_t i = std::size(series) - 1; i-- > 0;)
-        sum = fma(sum, d, V(series[i]));
-    return d * d * sum;
-}
-} // namespace detail
 
 template <class T>
 double kernel::DistillationKl<T>::run(double temperature, MatrixView<const T> s,
@@ -134,8 +121,7 @@ double kernel::DistillationKl<T>::run(double temperature, MatrixView<const T> s,
                 const V q = at(pair.q.e) * at(sum_ratio);
                 const V d = pair.log_of(at, t, s) + at(log_ratio);
                 at.put(out.gs, at(of_p) * (q - p));
-                const V far = select(p == V(0), q, fma(p, d, q - p));
-                return select(abs(d) < V(0.125), p * detail::small_excess(d), far);
+                return detail::excess(p, q, d);
             });
             for (Index i = 0; i < tile.rows(); ++i) {
                 const Index row = tile.row(i);

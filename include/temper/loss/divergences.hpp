@@ -32,6 +32,7 @@
 
 #include <temper/core/math.hpp>
 
+#include <iterator>
 #include <limits>
 
 namespace temper::inline TEMPER_ABI {
@@ -56,6 +57,29 @@ template <class V>
             return V{};
     }())>;
     return select(p <= V(std::numeric_limits<T>::min()), V(0), p * x);
+}
+/// d - 1 + exp(-d) for |d| <= 1/8: p times it is p log(p / q) - p + q, of d = log(p / q). The sum over all
+/// classes is a divergence of which no term is negative, and no digit cancels.
+template <class V>
+[[nodiscard]] V small_excess(V d)
+{
+    using math::fma;
+    constexpr double series[] = {1 / 2.,   -1 / 6.,    1 / 24.,    -1 / 120.,
+                                 1 / 720., -1 / 5040., 1 / 40320., -1 / 362880.};
+    V sum(series[std::size(series) - 1]);
+    for (std::size_t i = std::size(series) - 1; i-- > 0;)
+        sum = fma(sum, d, V(series[i]));
+    return d * d * sum;
+}
+/// p d - p + q, of d = log(p / q).
+template <class V>
+[[nodiscard]] V excess(V p, V q, V d)
+{
+    using math::abs;
+    using math::fma;
+    using math::select;
+    const V far = select(p == V(0), q, fma(p, d, q - p));
+    return select(abs(d) < V(0.125), p * small_excess(d), far);
 }
 } // namespace detail
 
@@ -100,10 +124,13 @@ struct SymmetricKullbackLeibler {
     template <class V>
     Divergence<V> operator()(V p, V log_p, V q, V log_q) const
     {
+        using math::abs;
         const V half(0.5);
         const V forward = half * detail::weighed(p, log_p - log_q);
         const V reverse = half * detail::weighed(q, log_q - log_p);
-        return {forward + reverse, forward - half * q, reverse - half * p};
+        // No term is negative, and no digit of a small divergence cancels.
+        const V value = half * detail::weighed(abs(p - q), abs(log_p - log_q));
+        return {value, forward - half * q, reverse - half * p};
     }
     friend bool operator==(const SymmetricKullbackLeibler&,
                            const SymmetricKullbackLeibler&) = default;

@@ -137,7 +137,7 @@ double kernel::EarlyLearningRegularization<T>::run(MatrixView<const T> z,
             mass = tile.sum([=](auto at) { return at(y); });
             below = tile.sum([=](auto at) {
                 const V share = at(y);
-                return select(share == V(0), share, share * (at(s.largest) - at(z)));
+                return select(share == V(0), share, share * (at(s.shift) - at(z)));
             });
         }
         double total = 0;
@@ -149,7 +149,7 @@ double kernel::EarlyLearningRegularization<T>::run(MatrixView<const T> z,
             const double w = scale(row);
             if (!soft) {
                 mass[i] = 1;
-                below[i] = static_cast<double>(s.largest[i]) -
+                below[i] = static_cast<double>(s.shift[i]) -
                            static_cast<double>(z(row, static_cast<Index>(labels[row])));
             }
             const double apart = (std::max)(1 - agreement[i], clamp); // but for rounding

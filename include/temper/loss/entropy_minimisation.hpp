@@ -69,7 +69,7 @@ double kernel::EntropyMinimisation<T>::run(MatrixView<const T> z, RowScale<T> sc
         // e (m - z), where e log p = -e (m - z) - e log sum.
         const auto spread = tile.sum([=](auto at) {
             const V e = at(s.e);
-            return select(e == V(0), e, e * (at(s.largest) - at(z)));
+            return select(e == V(0), e, e * (at(s.shift) - at(z)));
         });
         double total = 0;
         auto level = tile.numbers(); // H_i - log sum
@@ -88,7 +88,7 @@ double kernel::EntropyMinimisation<T>::run(MatrixView<const T> z, RowScale<T> sc
         if (gz)
             tile.each([=](auto at) {
                 const V e = at(s.e);
-                const V g = e * (at(s.largest) - at(z) - at(level));
+                const V g = e * (at(s.shift) - at(z) - at(level));
                 at.put(gz, at(factor) * select(e == V(0), e, g));
             });
         return total;

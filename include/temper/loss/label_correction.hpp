@@ -21,7 +21,7 @@
 // Annotations (2022).
 
 #include <temper/core/component.hpp>
-#include <temper/core/label_map.hpp>
+#include <temper/loss/pixel_rows.hpp>
 
 namespace temper::inline TEMPER_ABI {
 
@@ -72,8 +72,9 @@ Index LabelCorrection::apply(const Y& targets, const P& probs, const F& flagged,
         fail<ShapeError>(name, "flagged",
                          joined({"has ", text(static_cast<Index>(std::size(flagged))), " classes"}),
                          joined({text(c), " as probabilities"}));
-    const auto* y = one ? label_map(border, "labels", targets, {h, w}, c, ignored)
-                        : label_map(border, "labels", targets, {n, h, w}, c, ignored);
+    const std::array extents{n, h, w};
+    const auto* y = pixel_labels(border, "labels", targets,
+                                 std::span<const Index>(extents).subspan(one ? 1 : 0), c, ignored);
     const AnyView<std::int64_t> out = one ? border.integers("labels", corrected, {h, w})
                                           : border.integers("labels", corrected, {n, h, w});
     auto* flags = border.scratch().template take<char>(c);

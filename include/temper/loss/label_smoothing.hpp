@@ -62,6 +62,7 @@ void LabelSmoothing::forward(const Y& y, Index k, const D& targets) const
 } // namespace temper::inline TEMPER_ABI
 
 #if !TEMPER_COMPILED
+#include <temper/core/parallel.hpp>
 
 namespace temper::inline TEMPER_ABI {
 

@@ -113,22 +113,6 @@ double MaskedImageConsistency::operator()(const Z& z, const Y& target, const Res
         const double factor =
             weight * (each ? 1 : mean) / static_cast<double>((std::max)(n, Index{1}));
 
-        double value = 0;
-        const auto run = [&](Index row, MatrixView<const T> logits, const Destination<T, 2>& to) {
-            using CrossEntropy = kernel::SoftmaxCrossEntropy<T>;
-            typename CrossEntropy::Outputs out{};
-            out.gz = to;
-            value += CrossEntropy::hard(logits, {label + row, {}, false}, 0,
-                                        {{confidence + row, {logits.rows()}, {1}}, factor}, out);
-        };
-        if (gz)
-            pixel_blocks([&](Index row, MatrixView<const T> logits,
-                             MatrixView<T> g) { run(row, logits, {g, gz.scale, gz.mode}); },
-                         zs, gz.view);
-        else
-            pixel_blocks([&](Index row, MatrixView<const T> logits) { run(row, logits, {}); }, zs);
-        if (q)
-            q.put(*q.view.data, static_cast<T>(mean));
         if (classes.data != nullptr)
             for (Index i = 0; i < n; ++i) {
                 Index rest_of = i;
@@ -139,6 +123,26 @@ double MaskedImageConsistency::operator()(const Z& z, const Y& target, const Res
                 }
                 classes.data[offset] = label[i];
             }
+        for (Index i = 0; i < n; ++i) // what counts for nothing is not looked at
+            if (factor * static_cast<double>(confidence[i]) == 0)
+                label[i] = -1;
+
+        double value = 0;
+        const auto run = [&](Index row, MatrixView<const T> logits, const Destination<T, 2>& to) {
+            using CrossEntropy = kernel::SoftmaxCrossEntropy<T>;
+            typename CrossEntropy::Outputs out{};
+            out.gz = to;
+            value += CrossEntropy::hard(logits, {label + row, {}, true}, 0,
+                                        {{confidence + row, {logits.rows()}, {1}}, factor}, out);
+        };
+        if (gz)
+            pixel_blocks([&](Index row, MatrixView<const T> logits,
+                             MatrixView<T> g) { run(row, logits, {g, gz.scale, gz.mode}); },
+                         zs, gz.view);
+        else
+            pixel_blocks([&](Index row, MatrixView<const T> logits) { run(row, logits, {}); }, zs);
+        if (q)
+            q.put(*q.view.data, static_cast<T>(mean));
         return border.finish(value);
     }
 }

@@ -25,7 +25,6 @@
 // as Locally Linear Out-Of-Manifold Regularization (2019).
 
 #include <temper/core/class_targets.hpp>
-
 #include <temper/core/coefficients.hpp>
 #include <temper/core/component.hpp>
 
@@ -49,11 +48,8 @@ struct MixupCrossEntropy {
 namespace kernel {
 template <class T>
 struct MixupCrossEntropy {
-    struct Lambda { ///< n numbers, or one for all samples; `gradient` is of the same shape
-        const double* numbers;
-        Index count;
+    struct Lambda : Coefficients { ///< `gradient` is of the same shape
         AnyDestination<T> gradient;
-        double operator[](Index i) const { return numbers[count == 1 ? 0 : i]; }
         void put(Index i, double number) const
         {
             const Destination<T, 1> to{{gradient.view.data, {count}, {gradient.view.strides[0]}},
@@ -70,11 +66,6 @@ struct MixupCrossEntropy {
     static double run(const temper::MixupCrossEntropy& how, MatrixView<const T> z,
                       const ClassTargets<T>& a, const ClassTargets<T>& b, const Lambda& lambda,
                       VectorView<const T> weights, const Outputs& out);
-
-    static double run(MatrixView<const T> z, const std::int64_t* a, const std::int64_t* b,
-                      const Coefficients& lambda, const AnyDestination<T>& gl, RowScale<T> scale,
-                      const Destination<T, 2>& gz, const Destination<T, 1>& per_sample,
-                      const Destination<T, 2>& curvature);
 };
 } // namespace kernel
 
@@ -82,73 +73,33 @@ template <class Z, class A, class B, class L, class... Rest>
 double MixupCrossEntropy::operator()(const Z& z, const A& labels_a, const B& labels_b,
                                      const L& lambda, const Rest&... rest) const
 {
-    if constexpr (is_turned<L>) // a vector has no columns
-        return (*this)(z, labels_a, labels_b, lambda.view, rest...);
-    else if constexpr (std::is_arithmetic_v<L>) {
-        AnyView<const L> number;
-        number.data = &lambda;
-        return (*this)(z, labels_a, labels_b, number, rest...);
-    }
-    else {
-        accept<2, SampleWeights, ClassWeights, PerSample, Curvature>(rest...);
-        using T = KernelScalarOf<Z>;
-        Border<T> border(name);
-        border.require(label_smoothing >= 0 && label_smoothing <= 1, "label_smoothing",
-                       label_smoothing, "from 0 to 1");
-        const auto zs = border.samples("logits", z);
-        const Index n = zs.rows();
-        const Index k = zs.cols();
-        const auto weights = border.optional_vector("sample_weights", named<SampleWeights>(rest...),
-                                                    n, "as logits has rows");
-        const auto of_classes = border.optional_vector(
-            "class_weights", named<ClassWeights>(rest...), k, "as logits has columns");
-        const auto targets = [&](const char* which, const auto& given) {
-            return ClassTargets<T>{border.labels(which, given, n, k, ignore_index), of_classes,
-                                   ignore_index.has_value()};
-        };
-        const auto a = targets("labels_a", labels_a);
-        const auto b = targets("labels_b", labels_b);
-
-        // Of either floating type: the lambdas of a plan are doubles whatever the logits are.
-        const AnyView<const ScalarOf<const L>> ls(view(lambda));
-        if (ls.rank > 1 || (ls.size() != 1 && ls.size() != n))
-            fail<ShapeError>(name, "lambda", joined({"has shape ", shape_text(ls)}),
-                             joined({"a number, [1] or [", text(n), "] as logits has rows"}));
-        auto* numbers = border.scratch().template take<double>(ls.size());
-        for (Index i = 0; i < ls.size(); ++i)
-            numbers[i] = static_cast<double>(ls.data[i * ls.strides[0]]);
-        AnyView<const T> like;
-        like.rank = ls.rank;
-        like.extents = ls.extents;
-
-        typename kernel::MixupCrossEntropy<T>::Outputs out;
-        out.gz = border.gradient("logits", zs, positional<0>(rest...));
-        const auto gl = border.gradient("lambda", like, positional<1>(rest...));
-        out.per_sample =
-            border.template named_into<1>("per_sample", named<PerSample>(rest...), {n});
-        out.curvature =
-            border.template named_into<2>("curvature", named<Curvature>(rest...), {n, k});
-        return border.finish(kernel::MixupCrossEntropy<T>::run(
-            *this, zs, a, b, {numbers, ls.size(), gl}, weights, out));
-    }
-
-    accept<2, SampleWeights, PerSample, Curvature>(rest...);
+    accept<2, SampleWeights, ClassWeights, PerSample, Curvature>(rest...);
     using T = KernelScalarOf<Z>;
     Border<T> border(name);
+    border.require(label_smoothing >= 0 && label_smoothing <= 1, "label_smoothing", label_smoothing,
+                   "from 0 to 1");
     const auto zs = border.samples("logits", z);
     const Index n = zs.rows();
     const Index k = zs.cols();
-    const auto* a = border.labels("labels_a", labels_a, n, k);
-    const auto* b = border.labels("labels_b", labels_b, n, k);
     const auto weights = border.optional_vector("sample_weights", named<SampleWeights>(rest...), n,
                                                 "as logits has rows");
+    const auto of_classes = border.optional_vector("class_weights", named<ClassWeights>(rest...), k,
+                                                   "as logits has columns");
+    const auto targets = [&](const char* which, const auto& given) {
+        return ClassTargets<T>{border.labels(which, given, n, k, ignore_index), of_classes,
+                               ignore_index.has_value()};
+    };
+    const auto a = targets("labels_a", labels_a);
+    const auto b = targets("labels_b", labels_b);
     const auto ls = coefficients(border, "lambda", lambda, n);
-    const auto gz = border.gradient("logits", zs, positional<0>(rest...));
+
+    typename kernel::MixupCrossEntropy<T>::Outputs out;
+    out.gz = border.gradient("logits", zs, positional<0>(rest...));
     const auto gl = border.gradient("lambda", ls.template like<T>(), positional<1>(rest...));
-    const auto each = border.template named_into<1>("per_sample", named<PerSample>(rest...), {n});
-    const auto h = border.template named_into<2>("curvature", named<Curvature>(rest...), {n, k});
-    return border.finish(kernel::MixupCrossEntropy<T>::run(
-        zs, a, b, ls, gl, row_scale(reduction, n, weights), gz, each, h));
+    out.per_sample = border.template named_into<1>("per_sample", named<PerSample>(rest...), {n});
+    out.curvature = border.template named_into<2>("curvature", named<Curvature>(rest...), {n, k});
+    return border.finish(
+        kernel::MixupCrossEntropy<T>::run(*this, zs, a, b, {ls, gl}, weights, out));
 }
 
 } // namespace temper::inline TEMPER_ABI
@@ -163,13 +114,6 @@ double kernel::MixupCrossEntropy<T>::run(const temper::MixupCrossEntropy& how,
                                          MatrixView<const T> z, const ClassTargets<T>& a,
                                          const ClassTargets<T>& b, const Lambda& lambda,
                                          VectorView<const T> weights, const Outputs& out)
-
-double kernel::MixupCrossEntropy<T>::run(MatrixView<const T> z, const std::int64_t* a,
-                                         const std::int64_t* b, const Coefficients& lambda,
-                                         const AnyDestination<T>& gl, RowScale<T> scale,
-                                         const Destination<T, 2>& gz,
-                                         const Destination<T, 1>& per_sample,
-                                         const Destination<T, 2>& curvature)
 {
     using V = simd::Pack<T>;
     const Index n = z.rows();
@@ -292,29 +236,6 @@ double kernel::MixupCrossEntropy<T>::run(MatrixView<const T> z, const std::int64
         sum += g;
         if (lambda.count == n)
             lambda.put(i, g);
-
-            if (gz) {
-                for (Index i = 0; i < tile.rows(); ++i) {
-                    const Index row = tile.row(i);
-                    const double l = lambda[row];
-                    tile.entry(s.e, i, a[row]) -= static_cast<T>(l) * s.sum[i];
-                    tile.entry(s.e, i, b[row]) -= static_cast<T>(1 - l) * s.sum[i];
-                }
-                tile.each([=](auto at) { at.put(gz, at(factor) * at(s.e)); });
-            }
-            return total;
-        });
-    if (gl) {
-        const auto put = [&](Index i, double number) {
-            const Destination<T, 1> to{
-                {gl.view.data, {lambda.count}, {gl.view.strides[0]}}, gl.scale, gl.mode};
-            to.put(to.view(i), static_cast<T>(number));
-        };
-        if (lambda.count == z.rows())
-            for (Index i = 0; i < lambda.count; ++i)
-                put(i, slope[i]);
-        else
-            put(0, std::accumulate(slope, slope + z.rows(), 0.0));
     }
     if (lambda.count != n)
         lambda.put(0, sum);

@@ -177,7 +177,7 @@ double kernel::MoreDiverseExperts<T>::distil(MatrixView<const T> weak, MatrixVie
         }
         const auto divergence = tile.sum([=](auto at) {
             const V share = at(q.e) * at(of_q);
-            const V further = (at(weak) - at(q.largest)) - (at(strong) - at(p.largest));
+            const V further = (at(weak) - at(q.shift)) - (at(strong) - at(p.shift));
             return select(share == V(0), share, share * (further + at(log_ratio)));
         });
         double total = 0;

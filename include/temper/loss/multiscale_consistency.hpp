@@ -19,15 +19,15 @@
 //
 // Two things to know, both published: the cross-entropy multiplies the LOGITS by w_s, with three equal scales
 // a temperature of 3; the consistency is the plain sum of the divergences from a weighted mixture, not the
-// weighted Jensen-Shannon divergence (jensen_shannon.hpp), and counts ignored pixels. No sure image:
+// weighted Jensen-Shannon divergence (weighted_jensen_shannon.hpp), and counts ignored pixels. No sure image:
 // consistency 0. Equal scales: 0 up to the clamp. n = 0: value 0.
 // Throws ShapeError, RangeError for no scale, labels outside [0, k) that are not the ignored one.
 // Liu et al., Adaptive Early-Learning Correction for Segmentation from Noisy
 // Annotations (2022).
 
 #include <temper/core/component.hpp>
-#include <temper/core/label_map.hpp>
 #include <temper/core/tensor_list.hpp>
+#include <temper/loss/pixel_rows.hpp>
 
 namespace temper::inline TEMPER_ABI {
 
@@ -92,7 +92,8 @@ double multiscale(std::string_view name, std::int64_t ignore_index, const A& sca
                                                   : std::array<Index, 4>{};
     for (const auto& scale : z)
         border.expect_shape("logits", scale, {e[0], e[1], e[2], e[3]}, "as the first scale");
-    const auto* y = label_map(border, "labels", targets, {e[0], e[2], e[3]}, e[1], ignore_index);
+    const auto* y =
+        pixel_labels(border, "labels", targets, std::array{e[0], e[2], e[3]}, e[1], ignore_index);
     const auto ga = border.gradient("scale_logits", a, positional<0>(rest...));
     const auto gz = border.gradient("logits", z, positional<1>(rest...));
 

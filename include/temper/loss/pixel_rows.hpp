@@ -55,24 +55,25 @@ void pixel_blocks(const F& f, const First& first, const V&... rest)
     }
 }
 
-/// labels(y) [n, ...] for logits [n, k, ...], as border.labels gives them.
+/// labels(y) of pixels, dense in row-major order, each checked to be in [0, k) or `ignored`, which
+/// becomes -1.
 template <class T, class L>
-[[nodiscard]] const std::int64_t* pixel_labels(Border<T>& border, std::string_view name,
-                                               const L& labels, const AnyView<const T>& logits)
+[[nodiscard]] const std::int64_t*
+pixel_labels(Border<T>& border, std::string_view name, const L& labels,
+             std::span<const Index> extents, Index k,
+             const std::optional<std::int64_t>& ignored = std::nullopt)
 {
     static_assert(is_labels<L>, "temper: class indices are said as labels(y)");
-    using S = typename decltype(labels.view)::Scalar;
+    using S = std::remove_const_t<typename decltype(labels.view)::Scalar>;
     const AnyView<const S> y(labels.view);
-    bool fits = y.rank == logits.rank - 1 && y.extent(0) == logits.extent(0);
-    for (int d = 1; fits && d < y.rank; ++d)
-        fits = y.extent(d) == logits.extent(d + 1);
-    if (!fits)
-        fail<ShapeError>(border.component(), name, joined({"has shape ", shape_text(y)}),
-                         joined({"the shape of logits without the classes, ", shape_text(logits)}));
-    const Index n = y.size();
-    auto* dense = border.scratch().template take<S>(n);
+    if (y.rank != static_cast<int>(extents.size()) ||
+        !std::equal(extents.begin(), extents.end(), y.extents.begin()))
+        fail<ShapeError>(
+            border.component(), name, joined({"has shape ", shape_text(y)}),
+            joined({extents_text(extents.data(), extents.size()), ", a label for each pixel"}));
+    auto* dense = border.scratch().template take<S>(y.size());
     std::array<Index, max_rank> index{};
-    for (Index i = 0; i < n; ++i) {
+    for (Index i = 0; i < y.size(); ++i) {
         Index offset = 0;
         for (int d = 0; d < y.rank; ++d)
             offset += index[place(d)] * y.stride(d);
@@ -80,7 +81,22 @@ template <class T, class L>
         for (int d = y.rank - 1; d >= 0 && ++index[place(d)] == y.extent(d); --d)
             index[place(d)] = 0;
     }
-    return border.labels(name, Labels<VectorView<const S>>{{dense, {n}, {1}}}, n, logits.extent(1));
+    const VectorView<const S> flat{dense, {y.size()}, {1}};
+    return border.labels(name, Labels<VectorView<const S>>{flat}, y.size(), k, ignored);
+}
+/// Those of logits [n, k, ...].
+template <class T, class L>
+[[nodiscard]] const std::int64_t*
+pixel_labels(Border<T>& border, std::string_view name, const L& labels,
+             const AnyView<const T>& logits,
+             const std::optional<std::int64_t>& ignored = std::nullopt)
+{
+    std::array<Index, max_rank> extents{logits.extent(0)};
+    for (int d = 2; d < logits.rank; ++d)
+        extents[place(d - 1)] = logits.extent(d);
+    return pixel_labels(border, name, labels,
+                        std::span<const Index>(extents.data(), place(logits.rank - 1)),
+                        logits.extent(1), ignored);
 }
 
 } // namespace temper::inline TEMPER_ABI

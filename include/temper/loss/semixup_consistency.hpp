@@ -25,6 +25,7 @@
 #include <temper/augment/mix_plan.hpp>
 #include <temper/core/component.hpp>
 #include <temper/core/terms.hpp>
+#include <temper/loss/divergences.hpp>
 
 namespace temper::inline TEMPER_ABI {
 
@@ -103,46 +104,39 @@ Side<T> side(const Tile& tile, MatrixView<const T> z, Index scratch, bool logari
     tile.each([=](auto at) {
         at.put(out.p, at(s.e) / at(s.sum));
         at.put(out.g, simd::Pack<T>(0));
-        if (logarithms)
-            at.put(out.log_p, (at(z) - at(s.largest)) - at(log_sum));
+        at.put(out.log_p, logarithms ? (at(z) - at(s.shift)) - at(log_sum) : simd::Pack<T>(0));
     });
     return out;
 }
 
-/// The sum of c d(u, v) over the rows of a tile, without 1 / (n k); its gradients are added to both sides.
-template <class T, class Tile>
-double pair(const Tile& tile, SemixupDivergence divergence, double c, const Side<T>& u,
-            const Side<T>& v)
+/// The sum of c d(u, v) over the rows of a tile, v being the target of the divergence; its gradients are
+/// added to both sides.
+template <class T, class Tile, class D>
+double pair(const Tile& tile, const D& divergence, double c, const Side<T>& u, const Side<T>& v)
 {
     using V = simd::Pack<T>;
     if (c == 0)
         return 0;
-    double total = 0;
+    const auto term = [=](auto at) {
+        return divergence(at(v.p), at(v.log_p), at(u.p), at(u.log_p));
+    };
+    auto sum_u = tile.numbers();
+    if constexpr (requires { D::prediction_sum; })
+        for (Index i = 0; i < tile.rows(); ++i)
+            sum_u[i] = static_cast<T>(D::prediction_sum);
+    else
+        sum_u = tile.sum([=](auto at) { return term(at).of_prediction; }).narrow();
+    const auto sum_v = tile.sum([=](auto at) { return term(at).of_target; }).narrow();
     const V weight(c);
-    if (divergence == SemixupDivergence::mse) {
-        const auto along_u =
-            tile.sum([=](auto at) { return (at(u.p) - at(v.p)) * at(u.p); }).narrow();
-        const auto along_v =
-            tile.sum([=](auto at) { return (at(u.p) - at(v.p)) * at(v.p); }).narrow();
-        const auto squares = tile.sum([=](auto at) {
-            const V d = at(u.p) - at(v.p);
-            at.put(u.g, at(u.g) + V(2) * weight * at(u.p) * (d - at(along_u)));
-            at.put(v.g, at(v.g) - V(2) * weight * at(v.p) * (d - at(along_v)));
-            return d * d;
-        });
-        for (Index i = 0; i < tile.rows(); ++i)
-            total += squares[i];
-    }
-    else {
-        const auto apart = tile.sum([=](auto at) { return at(v.p) * (at(v.log_p) - at(u.log_p)); });
-        const auto mean = apart.narrow();
-        tile.each([=](auto at) {
-            at.put(u.g, at(u.g) + weight * (at(u.p) - at(v.p)));
-            at.put(v.g, at(v.g) + weight * at(v.p) * (at(v.log_p) - at(u.log_p) - at(mean)));
-        });
-        for (Index i = 0; i < tile.rows(); ++i)
-            total += apart[i];
-    }
+    const auto value = tile.sum([=](auto at) {
+        const auto d = term(at);
+        at.put(u.g, at(u.g) + weight * (d.of_prediction - at(u.p) * at(sum_u)));
+        at.put(v.g, at(v.g) + weight * (d.of_target - at(v.p) * at(sum_v)));
+        return d.value;
+    });
+    double total = 0;
+    for (Index i = 0; i < tile.rows(); ++i)
+        total += value[i];
     return c * total;
 }
 
@@ -189,7 +183,8 @@ double kernel::SemixupConsistency<T>::run(const temper::SemixupConsistency& how,
             const auto of_a = semixup::side<T>(tile, augmented, 6, kl);
             const auto of_h = semixup::side<T>(tile, target, 9, kl);
             const auto d = [&](double c, const auto& u, const auto& v) {
-                return semixup::pair<T>(tile, how.divergence, scale * c, u, v);
+                return kl ? semixup::pair<T>(tile, KullbackLeibler{}, scale * c, u, v)
+                          : semixup::pair<T>(tile, SquaredDistance{}, scale * c, u, v);
             };
             double* const at_first = row_terms + 3 * tile.row(0);
             at_first[0] = d(how.in_manifold, of_a, of_z);

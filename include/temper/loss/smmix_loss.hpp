@@ -95,6 +95,7 @@ double SmmixLoss::operator()(const Z& z, const A& z_target, const B& z_source, c
 } // namespace temper::inline TEMPER_ABI
 
 #if !TEMPER_COMPILED
+#include <temper/loss/divergences.hpp>
 #include <temper/simd/softmax.hpp>
 
 namespace temper::inline TEMPER_ABI {
@@ -156,14 +157,20 @@ std::array<double, 2> kernel::SmmixLoss<T>::mixed(const temper::SmmixLoss& loss,
             const auto q = simd::softmax(tile, in.z, tile.scratch(0));
             const auto r = simd::softmax(tile, mixture, tile.scratch(1));
             const MatrixView<const T> z = in.z;
-            // Both in terms of what is below the largest logit, so that nothing large is subtracted.
+            // Both in terms of what is below the shift, so that nothing large is subtracted.
             auto below = tile.totals();
             if (smooth > 0)
-                below = tile.sum([=](auto at) { return at(q.largest) - at(z); });
+                below = tile.sum([=](auto at) { return at(q.shift) - at(z); });
+            auto sum_ratio = tile.numbers(); // sum_r / sum_q
+            auto log_ratio = tile.numbers(); // minus its logarithm
+            for (Index i = 0; i < tile.rows(); ++i) {
+                sum_ratio[i] = r.sum[i] / q.sum[i];
+                log_ratio[i] = static_cast<T>(
+                    std::log(static_cast<double>(q.sum[i]) / static_cast<double>(r.sum[i])));
+            }
             const auto apart = tile.sum([=](auto at) {
-                const V e = at(r.e);
-                return select(e == V(0), e,
-                              e * ((at(mixture) - at(r.largest)) - (at(z) - at(q.largest))));
+                const V d = (at(mixture) - at(r.shift)) - (at(z) - at(q.shift)) + at(log_ratio);
+                return detail::excess(at(r.e), at(q.e) * at(sum_ratio), d);
             });
             double total = 0;
             auto of_q = tile.numbers();
@@ -174,7 +181,7 @@ std::array<double, 2> kernel::SmmixLoss<T>::mixed(const temper::SmmixLoss& loss,
                 const auto log_sum = std::log(static_cast<double>(q.sum[i]));
                 const auto sum = static_cast<double>(r.sum[i]);
                 const auto cost = [&](double weight, std::int64_t label) {
-                    const auto under = static_cast<double>(q.largest[i]) -
+                    const auto under = static_cast<double>(q.shift[i]) -
                                        static_cast<double>(z(row, static_cast<Index>(label)));
                     return weight == 0 ? 0 : weight * (log_sum + under);
                 };
@@ -183,7 +190,7 @@ std::array<double, 2> kernel::SmmixLoss<T>::mixed(const temper::SmmixLoss& loss,
                          cost((1 - smooth) * (1 - l), in.labels[in.plan.partner[j]]);
                 if (smooth > 0)
                     total += smooth * log_sum + spread * below[i];
-                kl[row] = apart[i] / sum + (log_sum - std::log(sum));
+                kl[row] = apart[i] / sum;
                 of_q[i] = static_cast<T>(scale * (loss.classification + loss.consistency) /
                                          static_cast<double>(q.sum[i]));
                 of_r[i] = static_cast<T>(scale * loss.consistency / sum);

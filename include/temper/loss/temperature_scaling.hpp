@@ -126,9 +126,10 @@ kernel::TemperatureScaling<T>::at(MatrixView<const T> z, const std::int64_t* y, 
     double* const curve = frame.take<double>(n);
     const V b(beta);
     const double value = simd::sum_tiles<T>(simd::operands(z, gz), 1, [&](const auto& tile) {
-        const auto s = simd::softmax(tile, [=](auto at) { return b * at(z); }, tile.scratch(0));
-        // Below the largest logit, which is at a probability of 1 / sum or more.
+        // All is said of what is below the largest logit, so that nothing large is subtracted.
         const auto largest = tile.max([=](auto at) { return at(z); });
+        const auto s = simd::softmax(
+            tile, [=](auto at) { return b * (at(z) - at(largest)); }, tile.scratch(0));
         const auto under = [=](auto at) {
             const V e = at(s.e);
             return select(e == V(0), e, e * (at(largest) - at(z)));
@@ -146,7 +147,7 @@ kernel::TemperatureScaling<T>::at(MatrixView<const T> z, const std::int64_t* y, 
             const double below = static_cast<double>(largest[i]) -
                                  static_cast<double>(z(row, static_cast<Index>(y[row])));
             const double m = mean[i] / sum;
-            total += std::log(sum) + beta * below;
+            total += std::log(sum) + static_cast<double>(s.shift[i]) + beta * below;
             slope[row] = below - m;
             curve[row] = (std::max)(0.0, square[i] / sum - m * m);
             factor[i] = static_cast<T>(share * beta / sum);

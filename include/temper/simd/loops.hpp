@@ -109,8 +109,11 @@ template <class T>
         return s.stride == 1 ? Pack<T>::load(s.p + i)
                              : Pack<T>::gather(s.p + i * s.stride, s.stride);
     T lanes[static_cast<std::size_t>(Pack<T>::size)];
-    for (Index l = 0; l < Pack<T>::size; ++l)
-        lanes[l] = s.p[(i + (l < n ? l : n - 1)) * s.stride]; // lanes beyond n repeat the last one
+    const T* p = s.p + i * s.stride;
+    for (Index l = 0; l < Pack<T>::size; ++l) {
+        lanes[l] = *p; // lanes beyond n repeat the last one
+        p += l + 1 < n ? s.stride : 0;
+    }
     return Pack<T>::load(lanes);
 }
 
@@ -121,10 +124,13 @@ void scatter(const Sink<T>& s, Index i, Index n, Pack<T> value)
         return;
     T lanes[static_cast<std::size_t>(Pack<T>::size)];
     (value * Pack<T>(s.scale)).store(lanes);
-    for (Index l = 0; l < n; ++l) {
-        T& to = s.p[(i + l) * s.stride];
-        to = s.mode == Mode::add ? to + lanes[l] : lanes[l];
-    }
+    T* p = s.p + i * s.stride;
+    if (s.mode == Mode::overwrite)
+        for (Index l = 0; l < n; ++l, p += s.stride)
+            *p = lanes[l];
+    else
+        for (Index l = 0; l < n; ++l, p += s.stride)
+            *p += lanes[l];
 }
 
 template <class T>
@@ -285,6 +291,30 @@ template <class T>
 
 namespace detail {
 
+/// Are they vectors, or of entries that lie one after the other, in the same order in all of them?
+template <class T, std::size_t I, std::size_t O>
+bool alike(const std::array<AnyView<const T>, I>& in, const std::array<AnyDestination<T>, O>& out)
+{
+    const auto& first = in[0];
+    if (first.rank <= 1)
+        return true;
+    const bool rows_first = first.stride(first.rank - 1) == 1;
+    Index dense = 1;
+    for (int i = 0; i < first.rank; ++i) {
+        const int d = rows_first ? first.rank - 1 - i : i;
+        if (first.stride(d) != dense)
+            return false;
+        for (const auto& x : in)
+            if (x.stride(d) != dense)
+                return false;
+        for (const auto& y : out)
+            if (y && y.view.stride(d) != dense)
+                return false;
+        dense *= first.extent(d);
+    }
+    return true;
+}
+
 template <class Fold, class T, std::size_t I, std::size_t O, class F>
 typename Fold::template Total<T> nest(const std::array<AnyView<const T>, I>& in,
                                       const std::array<AnyDestination<T>, O>& out, const F& f)
@@ -295,10 +325,10 @@ typename Fold::template Total<T> nest(const std::array<AnyView<const T>, I>& in,
     if (n == 0)
         return Fold::template identity<Total>;
     constexpr Index block = 16 * chunk;
-    if (in[0].rank <= 1 && n <= block) { // a short vector is one run already
+    if (n <= block && alike(in, out)) { // one run already
         std::array<Source<T>, I> x;
         std::array<Sink<T>, O> y;
-        const auto walk = [](const auto& v) { return v.rank == 0 ? Index{1} : v.strides[0]; };
+        const auto walk = [](const auto& v) { return v.rank == 1 ? v.strides[0] : Index{1}; };
         for (std::size_t i = 0; i < I; ++i)
             x[i] = {in[i].data, walk(in[i])};
         for (std::size_t i = 0; i < O; ++i)
@@ -508,7 +538,7 @@ void axpy(Index n, double a, const Source<T>& x, T* y)
 /// How many rows of d entries make a block of work.
 [[nodiscard]] inline Blocks row_blocks(Index n, Index d)
 {
-    return {n, (std::max)(Index{1}, Index{8192} / (std::max)(Index{1}, d))};
+    return {n, (std::max)(Index{1}, Index{4096} / (std::max)(Index{1}, d))};
 }
 
 /// One slice of scratch for each thread that a loop over `work` entries may use; taken before the loop.

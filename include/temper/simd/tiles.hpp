@@ -238,9 +238,12 @@ class Tile {
         return each[lane];
     }
 
+    // "flatten" in what follows: a formula that is called for every pack, not inlined, costs four times what
+    // it computes, and compilers that find it long do just that.
+
     /// f(at) everywhere.
     template <class F>
-    void each(F f) const
+    [[gnu::flatten]] void each(F f) const
     {
         const Index first = first_;
         const Index rows = rows_;
@@ -349,7 +352,8 @@ class Tile {
     }
     // The formula is taken by value here, so that nothing it captured is in reach of a write.
     template <class Fold, class F, class Sums>
-    static void along(Index first, Index i, Index from, Index to, F f, Sums& totals)
+    [[gnu::flatten]] static void along(Index first, Index i, Index from, Index to, F f,
+                                       Sums& totals)
     {
         constexpr std::size_t N = std::tuple_size_v<Sums>;
         using Total = typename Fold::template Total<T>;
@@ -380,7 +384,8 @@ class Tile {
         return select(V::lanes() < V(static_cast<T>(live)), value, otherwise);
     }
     template <class Fold, int packs, class F, class Sums>
-    static void downwards(Index first, Index i, Index live, Index from, Index to, F f, Sums& totals)
+    [[gnu::flatten]] static void downwards(Index first, Index i, Index live, Index from, Index to,
+                                           F f, Sums& totals)
     {
         constexpr std::size_t N = std::tuple_size_v<Sums>;
         using Total = typename Fold::template Total<T>;

@@ -20,20 +20,20 @@
 
 namespace temper::inline TEMPER_ABI {
 
-struct JensenShannon {
-    static constexpr std::string_view name = "JensenShannon";
+struct WeightedJensenShannon {
+    static constexpr std::string_view name = "WeightedJensenShannon";
     Reduction reduction = Reduction::mean;
 
     /// (tensors(z1, z2, ...), w [, into(tensors(g1, g2, ...))] [, per_sample(into(v))])
     template <class L, class W, class... Rest>
     double operator()(const L& members, const W& weights, const Rest&... rest) const;
 
-    friend bool operator==(const JensenShannon&, const JensenShannon&) = default;
+    friend bool operator==(const WeightedJensenShannon&, const WeightedJensenShannon&) = default;
 };
 
 namespace kernel {
 template <class T>
-struct JensenShannon {
+struct WeightedJensenShannon {
     /// The members' rows stand below each other in `p` [members n, k], which is overwritten.
     static double run(std::span<const AnyView<const T>> z, const double* weights, MatrixView<T> p,
                       double factor, std::span<const AnyDestination<T>> gz,
@@ -42,7 +42,8 @@ struct JensenShannon {
 } // namespace kernel
 
 template <class L, class W, class... Rest>
-double JensenShannon::operator()(const L& members, const W& weights, const Rest&... rest) const
+double WeightedJensenShannon::operator()(const L& members, const W& weights,
+                                         const Rest&... rest) const
 {
     accept<1, PerSample>(rest...);
     using T = std::remove_const_t<ListScalarOf<L>>;
@@ -71,7 +72,7 @@ double JensenShannon::operator()(const L& members, const W& weights, const Rest&
     const auto each = border.template named_into<1>("per_sample", named<PerSample>(rest...), {n});
     const auto p = border.scratch().template matrix<T>(ws.size() * n, first.cols());
     const double factor = reduction == Reduction::sum || n == 0 ? 1 : 1 / static_cast<double>(n);
-    return border.finish(kernel::JensenShannon<T>::run(z, w, p, factor, gz, each));
+    return border.finish(kernel::WeightedJensenShannon<T>::run(z, w, p, factor, gz, each));
 }
 
 } // namespace temper::inline TEMPER_ABI
@@ -82,10 +83,10 @@ double JensenShannon::operator()(const L& members, const W& weights, const Rest&
 namespace temper::inline TEMPER_ABI {
 
 template <class T>
-double kernel::JensenShannon<T>::run(std::span<const AnyView<const T>> z, const double* weights,
-                                     MatrixView<T> p, double factor,
-                                     std::span<const AnyDestination<T>> gz,
-                                     const Destination<T, 1>& per_sample)
+double kernel::WeightedJensenShannon<T>::run(std::span<const AnyView<const T>> z,
+                                             const double* weights, MatrixView<T> p, double factor,
+                                             std::span<const AnyDestination<T>> gz,
+                                             const Destination<T, 1>& per_sample)
 {
     using V = simd::Pack<T>;
     const auto members = static_cast<Index>(z.size());
@@ -146,7 +147,7 @@ double kernel::JensenShannon<T>::run(std::span<const AnyView<const T>> z, const 
     return value;
 }
 
-TEMPER_INSTANTIATE(kernel::JensenShannon);
+TEMPER_INSTANTIATE(kernel::WeightedJensenShannon);
 
 } // namespace temper::inline TEMPER_ABI
 #endif
