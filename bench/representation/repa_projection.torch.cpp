@@ -14,24 +14,25 @@ void add_all(Index n, Index d)
     using Leaves = std::vector<torch::Tensor>;
     const auto of_rows = F::CosineSimilarityFuncOptions().dim(1);
     add<T>("repa_projection", "torch", shape(n, d), [=] {
-        return forward_and_backward({tensor<T>(n, d, 1)}, [t = tensor<T>(n, d, 2)](const Leaves& x) {
-            return -(F::normalize(x[0]) * F::normalize(t)).sum(1).mean();
-        });
+        return forward_and_backward(
+            {tensor<T>(n, d, 1)}, [t = tensor<T>(n, d, 2)](const Leaves& x) {
+                return -(F::normalize(x[0]) * F::normalize(t)).sum(1).mean();
+            });
     });
     add<T>("gram_alignment", "torch", shape(n, d), [=] {
-        return forward_and_backward({tensor<T>(n, d, 1)}, [t = tensor<T>(n, d, 2)](const Leaves& x) {
-            const auto u = F::normalize(x[0]);
-            const auto v = F::normalize(t);
-            return F::mse_loss(u.matmul(u.t()), v.matmul(v.t()));
-        });
+        return forward_and_backward({tensor<T>(n, d, 1)},
+                                    [t = tensor<T>(n, d, 2)](const Leaves& x) {
+                                        const auto u = F::normalize(x[0]);
+                                        const auto v = F::normalize(t);
+                                        return F::mse_loss(u.matmul(u.t()), v.matmul(v.t()));
+                                    });
     });
     add<T>("sync_cosine_bce", "torch", shape(n, d), [=] {
         const auto y = torch::ones({n}, tensor<T>(1, 1, 1).options());
-        return forward_and_backward(
-            {tensor<T>(n, d, 1), tensor<T>(n, d, 2)}, [=](const Leaves& x) {
-                const auto s = F::cosine_similarity(x[0], x[1], of_rows);
-                return F::binary_cross_entropy(((1 + s) / 2).clamp(0, 1), y);
-            });
+        return forward_and_backward({tensor<T>(n, d, 1), tensor<T>(n, d, 2)}, [=](const Leaves& x) {
+            const auto s = F::cosine_similarity(x[0], x[1], of_rows);
+            return F::binary_cross_entropy(((1 + s) / 2).clamp(0, 1), y);
+        });
     });
     add<T>("qk_norm", "torch", shape(n, d), [=] {
         return forward_and_backward(
@@ -40,7 +41,8 @@ void add_all(Index n, Index d)
                 const auto norm = [d](const torch::Tensor& rows) {
                     return F::layer_norm(rows, F::LayerNormFuncOptions({d}).eps(1e-6));
                 };
-                const auto s = norm(x[0]).matmul(norm(x[1]).t()) / std::sqrt(static_cast<double>(d));
+                const auto s =
+                    norm(x[0]).matmul(norm(x[1]).t()) / std::sqrt(static_cast<double>(d));
                 return (s * gs).sum();
             });
     });

@@ -1,6 +1,6 @@
 #!/bin/sh
-# killed.sh PROGRAM FOLDER   The program killed at several moments, and then let be, leaves the bytes that it leaves
-# when nobody disturbs it.
+# killed.sh PROGRAM FOLDER   The program killed at several moments, and then let be, leaves the bytes that it
+# leaves when nobody disturbs it.
 set -eu
 program=$1 folder=$2
 rm -rf "$folder"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// temper_consistency: trains a consistency model on real handwritten digits in a 16-dimensional latent space, and
-// draws digits in one step and in two.
+// temper_consistency: trains a consistency model on real handwritten digits in a 16-dimensional latent space,
+// and draws digits in one step and in two.
 //
 //   temper_consistency                    a few minutes; run.ckpt, run.csv and samples.svg in ./consistency
 //   temper_consistency --quick            seconds, digits that are less pretty

@@ -22,7 +22,8 @@ TEST_CASE("windows out of sync are of the same sequence and never the same")
     for (int i = 0; i < 7000; ++i) {
         const SyncPair pair = draw.draw(rng, 10);
         REQUIRE(pair.start != pair.wrong_start);
-        REQUIRE((pair.start >= 0 && pair.start <= 6 && pair.wrong_start >= 0 && pair.wrong_start <= 6));
+        REQUIRE(
+            (pair.start >= 0 && pair.start <= 6 && pair.wrong_start >= 0 && pair.wrong_start <= 6));
         CHECK(pair.frames() == (pair.in_sync ? pair.start : pair.wrong_start));
         ++starts[static_cast<std::size_t>(pair.start)];
         ++wrong[static_cast<std::size_t>(pair.wrong_start)];
@@ -33,8 +34,7 @@ TEST_CASE("windows out of sync are of the same sequence and never the same")
         CHECK(std::abs(wrong[i] - 1000) < 150);
     }
     CHECK(std::abs(in_sync - 3500) < 250);
-    CHECK_THROWS_WITH(draw.draw(rng, 7),
-                      "SyncPairDraw: length is 7, must be at least two windows");
+    CHECK_THROWS_WITH(draw.draw(rng, 7), "SyncPairDraw: length is 7, must be at least two windows");
 
     Eigen::MatrixXd x = Eigen::MatrixXd::Random(10, 3);
     const auto part = draw.window_of(x, 5);

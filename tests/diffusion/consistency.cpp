@@ -257,7 +257,8 @@ TEST_CASE("a normalisation without gain bounds what an outlying feature becomes"
     // One entry a row: the bias, and no gradient.
     const MatrixXd one = normals(4, 1, 3);
     MatrixXd out(4, 1);
-    NonScalingLayerNorm{}.forward(one, Eigen::VectorXd(Eigen::VectorXd::Constant(1, 2.5)), into(out));
+    NonScalingLayerNorm{}.forward(one, Eigen::VectorXd(Eigen::VectorXd::Constant(1, 2.5)),
+                                  into(out));
     CHECK(out == MatrixXd::Constant(4, 1, 2.5));
     NonScalingLayerNorm{}.pullback(one, normals(4, 1, 4), into(out));
     CHECK(out.isZero());

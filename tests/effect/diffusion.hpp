@@ -2,8 +2,8 @@
 #pragma once
 
 // What the effect tests of diffusion and consistency training share: two moons, digits in a whitened
-// 16-dimensional PCA latent (with outliers planted among them), a training loop of consistency models around the
-// examples' denoiser, and distances between samples and held-out data.
+// 16-dimensional PCA latent (with outliers planted among them), a training loop of consistency models around
+// the examples' denoiser, and distances between samples and held-out data.
 
 #include <temper/diffusion/ddim_step.hpp>
 #include <temper/gradient/adam.hpp>

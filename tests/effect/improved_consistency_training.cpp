@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// Improved Techniques for Training Consistency Models, on two moons and on digits in a 16-dimensional latent space:
-// samples are nearer to held-out data than those of the first consistency training (a moving teacher, squared
-// error, uniform indices, unweighted), and Pseudo-Huber does better than squared error. In two dimensions that
-// shows in samples of two steps alone.
+// Improved Techniques for Training Consistency Models, on two moons and on digits in a 16-dimensional latent
+// space: samples are nearer to held-out data than those of the first consistency training (a moving teacher,
+// squared error, uniform indices, unweighted), and Pseudo-Huber does better than squared error. In two
+// dimensions that shows in samples of two steps alone.
 
 #include "effect/diffusion.hpp"
 

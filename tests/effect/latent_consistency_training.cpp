@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// Improved Training Technique for Latent Consistency Models, on digits in a 16-dimensional latent space: with one
-// training code in ten an outlier, Cauchy's kernel gives the samples that it gives without, where Pseudo-Huber and
-// squared error do not; optimal transport within the batch lowers the variance of the gradient at any one noise
-// level, against its mean, but not over all levels together.
+// Improved Training Technique for Latent Consistency Models, on digits in a 16-dimensional latent space: with
+// one training code in ten an outlier, Cauchy's kernel gives the samples that it gives without, where
+// Pseudo-Huber and squared error do not; optimal transport within the batch lowers the variance of the
+// gradient at any one noise level, against its mean, but not over all levels together.
 
 #include "effect/diffusion.hpp"
 

@@ -119,8 +119,8 @@ Traversal learn(double w_motion, std::uint64_t seed)
             g[1] += gp.transpose() * z;
             g[2] += t * gp.colwise().sum();
             g[3] += gp.colwise().sum();
-            g[2].row(0).array() -= 2 * (gu.transpose() * sines).array() * u.a.row(0).array() *
-                                   u.s.row(0).array();
+            g[2].row(0).array() -=
+                2 * (gu.transpose() * sines).array() * u.a.row(0).array() * u.s.row(0).array();
             const Eigen::RowVectorXf g_squares =
                 -(gl.transpose() * sines).array() * u.a.row(0).array();
             g[1] += 2 * g_squares.transpose().asDiagonal() * u.w;

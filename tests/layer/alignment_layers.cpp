@@ -58,7 +58,8 @@ TEST_CASE("normalised logits are bounded whatever the scale")
 
 TEST_CASE("interventions go down the graph, not up")
 {
-    Eigen::MatrixXd a = Eigen::MatrixXd::Constant(3, 3, 9); // what is not above the diagonal is not read
+    Eigen::MatrixXd a =
+        Eigen::MatrixXd::Constant(3, 3, 9); // what is not above the diagonal is not read
     a(0, 1) = 2;
     a(0, 2) = -1;
     a(1, 2) = 0.5;

@@ -77,17 +77,18 @@ TEST_CASE("tokens are rows, of dense tensors without a copy and of others with o
                     x[static_cast<std::size_t>(i * apart + j * n * apart + k)];
     const Alignment align{Tokens{}, CosineAlignment{}};
     const auto target = view(t.data(), {n, tokens, d});
-    const double plain = CosineAlignment{}(view(dense.data(), {n * tokens, d}),
-                                           view(t.data(), {n * tokens, d}),
-                                           into(view(expected.data(), {n * tokens, d})));
+    const double plain =
+        CosineAlignment{}(view(dense.data(), {n * tokens, d}), view(t.data(), {n * tokens, d}),
+                          into(view(expected.data(), {n * tokens, d})));
     CHECK(align(swapped, target, add_to(to, 2)) == plain);
     for (Index i = 0; i < n; ++i)
         for (Index j = 0; j < tokens; ++j)
             for (Index k = 0; k < apart; ++k) {
                 const double got = g[static_cast<std::size_t>(i * apart + j * n * apart + k)];
                 if (k < d)
-                    CHECK(got == Approx(9 + 2 * expected[static_cast<std::size_t>(
-                                                    (i * tokens + j) * d + k)]));
+                    CHECK(got ==
+                          Approx(9 +
+                                 2 * expected[static_cast<std::size_t>((i * tokens + j) * d + k)]));
                 else
                     CHECK(got == 9); // what stands between the tokens
             }
@@ -147,10 +148,10 @@ TEST_CASE("REPA averages over tokens, then encoders")
     CHECK(both == Approx((first + repa(three(c, 5), three(d, 5))) / 2));
     CHECK(first == Approx(Alignment{Tokens{}, CosineAlignment{}}(three(a, 3), three(b, 3))));
     const RepaNtXent of_images{.negatives = Negatives::sample};
-    const double separate = (RepaNtXent{}(view(a.data(), {1, 2, 3}), view(b.data(), {1, 2, 3})) +
-                             RepaNtXent{}(view(a.data() + 6, {1, 2, 3}),
-                                          view(b.data() + 6, {1, 2, 3}))) /
-                            2;
+    const double separate =
+        (RepaNtXent{}(view(a.data(), {1, 2, 3}), view(b.data(), {1, 2, 3})) +
+         RepaNtXent{}(view(a.data() + 6, {1, 2, 3}), view(b.data() + 6, {1, 2, 3}))) /
+        2;
     CHECK(of_images(three(a, 3), three(b, 3)) == Approx(separate));
     CHECK_THROWS_WITH(repa(tensors(three(a, 3), three(c, 5)), tensors(three(b, 3))),
                       "RepaProjection: target has 1 tensors, must be 2 as projected");
@@ -208,16 +209,15 @@ TEST_CASE("artifacts: what is held fixed sends nothing back")
     residual(2, 1) = 0;
     Eigen::MatrixXd gc(5, 4), gs(5, 4), gr(5, 4), plain(5, 4);
     const ArtifactDecompositionLoss loss{.use_residual = true};
-    const double value =
-        loss(raw, clean, shared, residual, into(gc), into(gs), into(gr));
+    const double value = loss(raw, clean, shared, residual, into(gc), into(gs), into(gr));
     // To the first two terms, the residual is a part of `shared` that does not move.
     const Eigen::MatrixXd moved = shared + residual;
     const double first = ArtifactDecompositionLoss{}(raw, clean, moved, residual, into(plain));
     CHECK((gc - plain).norm() < 1e-13);
     CHECK((gs - plain).norm() < 1e-13);
     const Eigen::MatrixXd missed = residual - (raw - clean - shared);
-    CHECK(value == Approx(first + 0.1 * missed.squaredNorm() / 20 +
-                          0.02 * residual.cwiseAbs().sum() / 20));
+    CHECK(value ==
+          Approx(first + 0.1 * missed.squaredNorm() / 20 + 0.02 * residual.cwiseAbs().sum() / 20));
     const Eigen::MatrixXd expected = 0.2 / 20 * missed + 0.02 / 20 * residual.cwiseSign();
     CHECK((gr - expected).norm() < 1e-13);
     ArtifactDecompositionLoss{}(raw, clean, shared, residual, discard, discard, into(gr));

@@ -18,4 +18,14 @@ template <class D>
     return {destination};
 }
 
+namespace detail {
+/// Writes the terms if somebody asked for them.
+template <class T, std::size_t n>
+void put_terms(const Destination<T, 1>& to, const std::array<double, n>& values)
+{
+    for (std::size_t i = 0; to && i < n; ++i)
+        to.put(to.view(static_cast<Index>(i)), static_cast<T>(values[i]));
+}
+} // namespace detail
+
 } // namespace temper::inline TEMPER_ABI

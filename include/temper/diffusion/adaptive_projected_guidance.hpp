@@ -9,12 +9,13 @@
 //
 // cond and uncond are predictions of the data (not of noise or velocity: convert first), and a the running
 // average of the step before, zeros at first, all [n, d]; lengths and products are those of whole samples, in
-// double. `forward` gives the guided prediction, and a' for the next step, which may be written over a. Momentum
-// is negative: the average pushes against what was done before. scale = 1: cond. eta = 1, r = 0, momentum = 0:
-// classifier-free guidance uncond + scale (cond - uncond). cond = 0: par = 0. delta = 0 and a = 0: guided = cond.
+// double. `forward` gives the guided prediction, and a' for the next step, which may be written over a.
+// Momentum is negative: the average pushes against what was done before. scale = 1: cond. eta = 1, r = 0,
+// momentum = 0: classifier-free guidance uncond + scale (cond - uncond). cond = 0: par = 0. delta = 0 and
+// a = 0: guided = cond.
 // No gradients: a sampler's step. Throws ShapeError; RangeError for r < 0.
-// Sadat, Hilliges and Weber, Eliminating Oversaturation and Artifacts of High Guidance Scales in Diffusion Models
-// (2025): eta 0, momentum -0.5, r 2.5 (class-conditional) to 15 (Stable Diffusion), second-hand.
+// Sadat, Hilliges and Weber, Eliminating Oversaturation and Artifacts of High Guidance Scales in Diffusion
+// Models (2025): eta 0, momentum -0.5, r 2.5 (class-conditional) to 15 (Stable Diffusion), second-hand.
 
 #include <temper/core/component.hpp>
 

@@ -12,8 +12,8 @@
 // x data and z standard normal noise [n, d]; F+ and F- what the network (the same weights, and the same
 // dropout mask) says of x+ and x-, [n, d]. rho is a robust kernel of the whole sample's squared residual:
 // all entries of a sample shrink together, and c grows with sqrt(d). Residuals are put together of x, z and
-// the two outputs, so that neither x+ nor f need be kept. per_sample: rho. At the lowest level f- = x-, whatever F-
-// is. n = 0: 0. Throws ShapeError; RangeError for what kernel, weight and scalings refuse.
+// the two outputs, so that neither x+ nor f need be kept. per_sample: rho. At the lowest level f- = x-,
+// whatever F- is. n = 0: 0. Throws ShapeError; RangeError for what kernel, weight and scalings refuse.
 // A latent form, LatentConsistencyLoss, adds `diffusion_weight` times an EarlyDiffusionLoss of f+, whose
 // gradient reaches F+ through out(high_i), in the same pass; terms(into(v)) gives both.
 // Song and Dhariwal, Improved Techniques for Training Consistency Models (2023): PseudoHuber::for_entries(d),
@@ -117,10 +117,7 @@ double consistency_loss(std::string_view name, const Loss& loss, const Early* ea
         second.rho = RhoReference::to(early->kernel, name);
     const auto values = kernel::RowResidual<T>::run({upper, lower, data, z}, first,
                                                     early != nullptr ? &second : nullptr, out);
-    if (both) {
-        both.put(both.view(Index{0}), static_cast<T>(values[0]));
-        both.put(both.view(Index{1}), static_cast<T>(values[1]));
-    }
+    put_terms(both, values);
     return border.finish(values[0] + values[1]);
 }
 

@@ -8,8 +8,8 @@
 //   dL/dc = 2 lambda (c - f) / entries        dL/dr_l = beta q_l (1 - q_l), q = sigmoid(r)
 //
 // full f and cached c, outputs of the whole denoiser at a step without and with the cache, of one shape, any;
-// f held fixed. logits r [L] of the step (CacheRouter). lambda >= 0, the image error proxy of the step: the mean
-// squared difference between the final images when this step's mask, too, is soft (those of noisier steps
+// f held fixed. logits r [L] of the step (CacheRouter). lambda >= 0, the image error proxy of the step: the
+// mean squared difference between the final images when this step's mask, too, is soft (those of noisier steps
 // being so already), measured again after every 500 to 1000 steps of training; a number of the call, as it is
 // measured. beta has no default: 1e-8 to 1e-7 in practice. A sum over blocks, not a mean. f = c: the second
 // term alone. terms: both, [2]. Throws ShapeError; RangeError for a negative lambda or beta.
@@ -68,8 +68,7 @@ double IepoLoss::operator()(const C& cached, const F& full, const R& logits, dou
         if (gr)
             gr.put(gr.view(l), static_cast<T>(beta * (e / (1 + e) / (1 + e))));
     }
-    for (Index i = 0; each && i < 2; ++i)
-        each.put(each.view(i), static_cast<T>(term[static_cast<std::size_t>(i)]));
+    detail::put_terms(each, term);
     return border.finish(term[0] + term[1]);
 }
 

@@ -15,6 +15,7 @@
 // Ma et al., SiT (2024); Yu et al., Representation Alignment for Generation (2025); Wang et al., FiTv2 (2024),
 // linear with data_at_one.
 
+#include <temper/core/flatten.hpp>
 #include <temper/diffusion/lognormal_time_sampler.hpp>
 #include <temper/diffusion/noise_levels.hpp>
 #include <temper/diffusion/row_residual.hpp>
@@ -55,25 +56,14 @@ struct InterpolantVelocityLoss {
                            const InterpolantVelocityLoss&) = default;
 };
 
-namespace kernel {
-/// Samples of any rank as rows: where their entries do not lie evenly, through a dense copy.
-template <class T>
-struct SampleRows {
-    static MatrixView<const T> read(Workspace::Frame& frame, const AnyView<const T>& v);
-    static Destination<T, 2> write(Workspace::Frame& frame, const AnyDestination<T>& d);
-    static void commit(const Destination<T, 2>& from, const AnyDestination<T>& to);
-};
-} // namespace kernel
-
 template <class X, class Z, class L, class... Rest>
 void InterpolantVelocityLoss::path(const X& x, const Z& noise, const L& t,
                                    const Rest&... rest) const
 {
     accept<2>(rest...);
     using T = KernelScalarOf<X, Z>;
-    using Rows = kernel::SampleRows<T>;
     Border<T> border(name);
-    const auto data = border.sample_tensor("x", x);
+    const auto data = detail::batch(border, "x", x);
     const auto z = border.sample_tensor("noise", noise);
     border.same_shape("noise", z, "x", data);
     const Index n = data.extent(0);
@@ -91,14 +81,12 @@ void InterpolantVelocityLoss::path(const X& x, const Z& noise, const L& t,
     }
     const auto x_t = border.sample_gradient("x_t", data, positional<0>(rest...));
     const auto v = border.sample_gradient("velocity", data, positional<1>(rest...));
-    const auto xs = Rows::read(scratch, data);
-    const auto zs = Rows::read(scratch, z);
-    for (int k = 0; k < 2; ++k) {
-        const auto& to = k == 0 ? x_t : v;
-        const auto as_rows = Rows::write(scratch, to);
-        kernel::ScaledRows<T>::run(a[place(2 * k)], xs, a[place(2 * k + 1)], zs, as_rows);
-        Rows::commit(as_rows, to);
-    }
+    Flatten<T> flat(border);
+    const auto xs = flat.input(data, 1);
+    const auto zs = flat.input(z, 1);
+    kernel::ScaledRows<T>::run(a[0], xs, a[1], zs, flat.output(x_t, 1));
+    kernel::ScaledRows<T>::run(a[2], xs, a[3], zs, flat.output(v, 1));
+    flat.finish();
     border.finish();
 }
 
@@ -108,9 +96,8 @@ double InterpolantVelocityLoss::operator()(const X& x, const Z& noise, const L& 
 {
     accept<1, PerSample>(rest...);
     using T = KernelScalarOf<X, Z, F>;
-    using Rows = kernel::SampleRows<T>;
     Border<T> border(name);
-    const auto data = border.sample_tensor("x", x);
+    const auto data = detail::batch(border, "x", x);
     const auto z = border.sample_tensor("noise", noise);
     const auto f = border.sample_tensor("prediction", prediction);
     border.same_shape("noise", z, "x", data);
@@ -133,83 +120,14 @@ double InterpolantVelocityLoss::operator()(const X& x, const Z& noise, const L& 
     }
     const auto g = border.sample_gradient("prediction", f, positional<0>(rest...));
     const auto each = border.template named_into<1>("per_sample", named<PerSample>(rest...), {n});
-    const auto to = Rows::write(scratch, g);
+    Flatten<T> flat(border);
     const L2Residual square{};
     const ResidualTerm<3> term{{a[0], a[1], a[2]}, RhoReference::to(square, name), a[3]};
-    const double value = kernel::RowResidual<T>::run(
-        {Rows::read(scratch, f), Rows::read(scratch, data), Rows::read(scratch, z)}, term, nullptr,
-        {to, each, a[4]})[0];
-    Rows::commit(to, g);
+    const double value =
+        kernel::RowResidual<T>::run({flat.input(f, 1), flat.input(data, 1), flat.input(z, 1)}, term,
+                                    nullptr, {flat.output(g, 1), each, a[4]})[0];
+    flat.finish();
     return border.finish(value);
 }
 
 } // namespace temper::inline TEMPER_ABI
-
-#if !TEMPER_COMPILED
-#include <temper/simd/loops.hpp>
-
-namespace temper::inline TEMPER_ABI {
-
-namespace kernel::sample_rows {
-
-/// The stride of a sample's entries if they lie evenly in memory, else 0.
-template <class V>
-Index even_stride(const V& v)
-{
-    Index stride = 0;
-    Index next = 0;
-    for (int d = v.rank - 1; d > 0; --d) {
-        if (v.extent(d) == 1)
-            continue;
-        if (stride == 0)
-            stride = v.stride(d);
-        else if (v.stride(d) != next)
-            return 0;
-        next = v.stride(d) * v.extent(d);
-    }
-    return stride == 0 ? 1 : stride;
-}
-
-template <class S>
-MatrixView<S> as_matrix(const AnyView<S>& v, Index stride)
-{
-    const Index n = v.extent(0);
-    return {v.data, {n, n > 0 ? v.size() / n : 0}, {v.stride(0), stride}};
-}
-
-} // namespace kernel::sample_rows
-
-template <class T>
-MatrixView<const T> kernel::SampleRows<T>::read(Workspace::Frame& frame, const AnyView<const T>& v)
-{
-    if (const Index stride = sample_rows::even_stride(v))
-        return sample_rows::as_matrix(v, stride);
-    const auto dense = simd::dense_like(frame.take<T>(v.size()), v);
-    simd::map(simd::in(v), simd::out(dense), [](auto x, auto& y) { y = x; });
-    return sample_rows::as_matrix(AnyView<const T>(dense.view), 1);
-}
-
-template <class T>
-Destination<T, 2> kernel::SampleRows<T>::write(Workspace::Frame& frame, const AnyDestination<T>& d)
-{
-    if (!d)
-        return {};
-    if (const Index stride = sample_rows::even_stride(d.view))
-        return {sample_rows::as_matrix(d.view, stride), d.scale, d.mode};
-    const auto dense = simd::dense_like(frame.take<T>(d.view.size()), AnyView<const T>(d.view));
-    return {sample_rows::as_matrix(dense.view, 1), 1, Mode::overwrite};
-}
-
-template <class T>
-void kernel::SampleRows<T>::commit(const Destination<T, 2>& from, const AnyDestination<T>& to)
-{
-    if (!to || from.view.data == to.view.data)
-        return;
-    AnyView<const T> dense = simd::dense_like(from.view.data, AnyView<const T>(to.view)).view;
-    simd::map(simd::in(dense), simd::out(to), [](auto x, auto& y) { y = x; });
-}
-
-TEMPER_INSTANTIATE(kernel::SampleRows);
-
-} // namespace temper::inline TEMPER_ABI
-#endif

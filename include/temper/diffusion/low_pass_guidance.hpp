@@ -5,7 +5,8 @@
 //
 //   y = x - P x + P reference        P the mean of each k x k block, at all places of the block
 //
-// x, reference, y [n, h, w] or [n, c, h, w]. k = 1: y = reference up to rounding; k = h = w: means are swapped. y may be x.
+// x, reference, y [n, h, w] or [n, c, h, w]. k = 1: y = reference up to rounding; k = h = w: means are
+// swapped. y may be x.
 // The published code resizes with antialiasing, by 4 or 8, instead. Throws ShapeError; RangeError for k < 1 or
 // one that does not divide h and w.
 // Hu et al., Phasic Content Fusing Diffusion Model with Directional Distribution Consistency for Few-Shot Model

@@ -8,8 +8,8 @@
 //   L = (1/n) sum_i l_i,   dL/dpred = 2 mask (pred - target) / (n c count_i)
 //
 // data, noise, pred [n, N, c], mask [n, N] of 0 and 1, t a number in [0, 1] for each sample [n] or one for
-// all. Per sample: l_i. A sample without valid tokens has l_i = 0 and no gradient (the published code divides by 0),
-// and counts in n. A number of a padding token does not matter, except that NaN and infinity show.
+// all. Per sample: l_i. A sample without valid tokens has l_i = 0 and no gradient (the published code divides
+// by 0), and counts in n. A number of a padding token does not matter, except that NaN and infinity show.
 // n = 0: 0. Throws ShapeError; RangeError for a mask of other numbers.
 // Wang et al., FiTv2: scalable and improved flexible vision transformer for diffusion model (2024).
 

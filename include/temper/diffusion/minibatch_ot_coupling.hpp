@@ -8,7 +8,8 @@
 // x data and z noise [n, d]; `couple` fills a plan with the permutation and the squared distances before and
 // after, `apply` gives y_i = z_partner(i). Noise levels do not change the permutation: only the inner products
 // x_i z_j matter. Exact (an assignment problem, O(n^3); n = 1024 takes tens of milliseconds); the plan of
-// uniform marginals is a permutation, so that no noise is drawn twice, as it is where pairs are sampled from it.
+// uniform marginals is a permutation, so that no noise is drawn twice, as it is where pairs are
+// sampled from it.
 // Of equal optima any; n = 0 and n = 1: the identity. Data has no gradient. Throws ShapeError, RangeError for
 // a plan that does not fit.
 // IndependentCoupling leaves all as it was drawn. A coupling of your own has `couple(x, noise, plan) const`.

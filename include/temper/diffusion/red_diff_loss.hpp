@@ -8,19 +8,20 @@
 //   L = w mean((e - z) mu) + data_weight mean((y - H mu)^2) / 2
 //   dL/dmu = w (e - z) / (n d) - data_weight (y - H mu) H / (n m)
 //
-// mu the solutions so far and z standard normal noise [n, d], e the noise that the denoiser predicts in x_t, held
-// still, y measurements [n, m], a the cumulative product of the step. H is a matrix [m, d], or an operator of
-// the caller's with outputs() = m, apply(v, into(Hv)) and adjoint(r, into(H'r)) on dense [n, d] and [n, m]. Both
-// terms are means over their own entries. The value only stands for its gradient: that of the first term has no
-// meaning. terms(into(v)): both. g of the Weight: s, sqrt(s), s^2, log(1 + s), min(s, 1), s^(2/3) or 1. a = 1: weight
-// 0 but for constant; for a near 0 choose truncated_linear or logarithm. n, d or m = 0: that term is 0.
+// mu the solutions so far and z standard normal noise [n, d], e the noise that the denoiser predicts in x_t,
+// held still, y measurements [n, m], a the cumulative product of the step. H is a matrix [m, d], or an
+// operator of the caller's with outputs() = m, apply(v, into(Hv)) and adjoint(r, into(H'r)) on dense [n, d]
+// and [n, m]. Both terms are means over their own entries. The value only stands for its gradient: that of
+// the first term has no meaning. terms(into(v)): both. g of the Weight: s, sqrt(s), s^2, log(1 + s),
+// min(s, 1), s^(2/3) or 1. a = 1: weight 0 but for constant; for a near 0 choose truncated_linear or logarithm. n, d
+// or m = 0: that term is 0.
 // Throws ShapeError; RangeError for a outside (0, 1].
 // Mardani, Song, Kautz and Vahdat, A Variational Perspective on Solving Inverse Problems with Diffusion Models
 // (2024): 0.25, linear; Adam at 0.1 with betas 0.9 and 0.99, t from the end to 0 once.
 
 #include <temper/core/component.hpp>
 #include <temper/core/terms.hpp>
-#include <temper/diffusion/noise_levels.hpp>
+#include <temper/diffusion/ddim_step.hpp>
 
 namespace temper::inline TEMPER_ABI {
 
@@ -95,10 +96,8 @@ void RedDiffLoss::noised(const M& mu, const Z& z, double a, const D& x_t)
     const auto ms = border.samples("mu", mu);
     const auto zs = border.samples("z", z);
     border.same_shape("z", zs, "mu", ms);
-    const auto* const keep = noise_levels(border, "a", std::sqrt(a), ms.rows(), [](double) {});
-    const auto* const noise = noise_levels(border, "a", std::sqrt(1 - a), ms.rows(), [](double) {});
     const auto to = border.template output<2>("x_t", x_t, ms.extents, InPlace::allowed);
-    kernel::ScaledRows<T>::run(keep, ms, noise, zs, to);
+    kernel::LinearCombination<T>::run(std::sqrt(a), ms, std::sqrt(1 - a), zs, to);
     border.finish();
 }
 
@@ -154,10 +153,7 @@ double RedDiffLoss::operator()(const M& mu, const Z& z, const E& predicted, cons
             h.adjoint(MatrixView<const T>(r), into(back));
         Kernel::add(-data_weight * share(n * m), back, g);
     }
-    if (both) {
-        both.put(both.view(Index{0}), static_cast<T>(value));
-        both.put(both.view(Index{1}), static_cast<T>(data));
-    }
+    detail::put_terms(both, std::array{value, data});
     return border.finish(value + data);
 }
 

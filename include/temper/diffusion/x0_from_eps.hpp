@@ -109,10 +109,8 @@ void X0FromEps::combine(const X& x, const L& alpha_bar, const E& eps, const D& o
 {
     using T = KernelScalarOf<X, E>;
     Border<T> border(name);
-    const auto xs = border.sample_tensor(which, x);
+    const auto xs = detail::batch(border, which, x);
     const auto es = border.sample_tensor("eps", eps);
-    if (xs.rank == 0)
-        fail<ShapeError>(name, which, "is a number", "of shape [n, ...]");
     border.same_shape("eps", es, which, xs);
     const Factors f = factors(border, alpha_bar, xs.extent(0), noise);
     const auto to = border.sample_gradient(noise ? "x_t" : "x0", xs, out);
@@ -129,9 +127,7 @@ void X0FromEps::pullback(const L& alpha_bar, const G& g, const Rest&... rest) co
     accept<2>(rest...);
     using T = KernelScalarOf<G>;
     Border<T> border(name);
-    const auto gs = border.sample_tensor("g", g);
-    if (gs.rank == 0)
-        fail<ShapeError>(name, "g", "is a number", "of shape [n, ...]");
+    const auto gs = detail::batch(border, "g", g);
     const Factors f = factors(border, alpha_bar, gs.extent(0), false);
     const auto g_eps = border.sample_gradient("eps", gs, positional<0>(rest...));
     const auto g_x = border.sample_gradient("x_t", gs, positional<1>(rest...));

@@ -7,8 +7,8 @@
 //   scale = sqrt(log(N) / (d log(T)))          N keys now, T tokens in training; N = T: 1 / sqrt(d)
 //   A_i = softmax_j(scale q_i . k_j)           entropy = -mean_i sum_j A_ij log A_ij
 //
-// q [n, d], k [N, d], A [n, N]. N = 1: scale 0. n = 0: entropy 0. Logits of any size are fine. Throws ShapeError;
-// RangeError for T < 2, N < 1 or d < 1.
+// q [n, d], k [N, d], A [n, N]. N = 1: scale 0. n = 0: entropy 0. Logits of any size are fine. Throws
+// ShapeError; RangeError for T < 2, N < 1 or d < 1.
 // Jin et al., Training-free Diffusion Model Adaptation for Variable-Sized Text-to-Image Synthesis (2023).
 
 #include <temper/core/component.hpp>

@@ -10,8 +10,8 @@
 // x, y, g [n, d], bias b [d]; mean_i and the biased variance var_i are those of row i. |h_ij| < sqrt(d),
 // whatever x is. A constant row gives the bias; its gradient is divided by sqrt(epsilon), large but finite.
 // d = 1: y = b, gx = 0. n = 0: gb = 0. Throws ShapeError; RangeError for epsilon <= 0.
-// Ba, Kiros and Hinton, Layer Normalization (2016); Wei et al., Outlier Suppression (2022); Dao et al., Improved
-// Training Technique for Latent Consistency Models (2025).
+// Ba, Kiros and Hinton, Layer Normalization (2016); Wei et al., Outlier Suppression (2022); Dao et al.,
+// Improved Training Technique for Latent Consistency Models (2025).
 
 #include <temper/core/component.hpp>
 

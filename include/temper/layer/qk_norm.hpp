@@ -13,7 +13,8 @@
 // q [n, d], k [m, d] of one head, S [n, m]. No affine part. Under the first two |N(x)| <= sqrt(d), hence
 // |S_ij| <= sqrt(d). A constant row has zero logits under layer_norm. l2: a row no longer than epsilon gets no
 // gradient, by convention. S(q, q) is allowed, its gradient is the sum of both (say add_to for the second).
-// Rows whose squares overflow have zero logits. d = 0: zeros. Throws ShapeError; RangeError for epsilon that is not positive.
+// Rows whose squares overflow have zero logits. d = 0: zeros. Throws ShapeError; RangeError for epsilon that is
+// not positive.
 // Henry et al., Query-key normalization for transformers (2020); Wang et al., FiTv2: scalable and improved
 // flexible vision transformer for diffusion model (2024).
 

@@ -6,8 +6,9 @@
 //   forward    A_k = softmax over k of l_k        y_c = sum_k A_k f_k,c
 //   pullback   gf_k,c = A_k g_c                   gl_k = A_k (q_k - sum_j A_j q_j),  q_k = sum_c g_c f_k,c
 //
-// f [k, n, c, h, w], logits l [k, n, h, w], y and g [n, c, h, w]: all channels of a place share its weights. The
-// logits come from a small network that is trained while all else stands still. k = 1: y = f, gl = 0. k = 0: zeros.
+// f [k, n, c, h, w], logits l [k, n, h, w], y and g [n, c, h, w]: all channels of a place share its weights.
+// The logits come from a small network that is trained while all else stands still. k = 1: y = f, gl = 0.
+// k = 0: zeros.
 // Logits of any size are fine. attention(into(A)), [k, n, h, w]. Throws ShapeError.
 // Wang et al., Ensembling Diffusion Models via Adaptive Feature Aggregation (2024); that the weights are a
 // softmax is assumed.

@@ -69,8 +69,7 @@ double DistillationCrossEntropy::operator()(const S& s, const Y& targets, const 
         if (alpha < 1)
             term[1] = kernel::DistillationKl<T>::run(
                 temperature, ss, ts, {scale.weights, (1 - alpha) * scale.factor}, {gs, {}, {}, {}});
-        for (Index i = 0; each && i < 2; ++i)
-            each.put(each.view(i), static_cast<T>(term[static_cast<std::size_t>(i)]));
+        detail::put_terms(each, term);
         return border.finish(term[0] + term[1]);
     }
 }

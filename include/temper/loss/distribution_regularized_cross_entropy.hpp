@@ -87,8 +87,7 @@ double DistributionRegularizedCrossEntropy::operator()(const F& features, const 
         };
         const auto term = kernel::DistributionRegularizedCrossEntropy<T>::run(
             {{{f, y, share(f.rows()), gf}, {p, yp, share(p.rows()), {}}}}, w, b, gw, gb);
-        for (Index i = 0; each && i < 2; ++i)
-            each.put(each.view(i), static_cast<T>(term[static_cast<std::size_t>(i)]));
+        detail::put_terms(each, term);
         return border.finish(term[0] + term[1]);
     }
 }

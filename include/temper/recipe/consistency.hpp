@@ -15,8 +15,9 @@
 //   }
 //   recipe.average(state, into(averaged));   recipe.sampler({0.8}).sample(f, seed, images);
 //
-// Step k: N = levels(k) points of the grid; an index and standard normal noise for each sample; noise coupled to
-// data; ConsistencyLoss with the kernel that rule(N, d) gives, and an EarlyDiffusionLoss where the policy is one.
+// Step k: N = levels(k) points of the grid; an index and standard normal noise for each sample; noise coupled
+// to data; ConsistencyLoss with the kernel that rule(N, d) gives, and an EarlyDiffusionLoss where the
+// policy is one.
 //
 //   slot       Improved                         Latent
 //   Rule       PseudoHuberRule                  AdaptiveCauchyRule
@@ -25,13 +26,13 @@
 //   Sampler    LognormalIndexSampler            LognormalIndexSampler{.p_mean = -0.8, .p_std = 1.5}
 //
 // The latent form also has NonScalingLayerNorm in the network. Rules are called with (N, d) and return a robust
-// kernel; FixedKernel is one that stays. Everything random comes from stream(seed, k, ...): a plan is a function of
-// seed, step and batch, and the state is a counter and an average of the weights. Saved with the weights and the
-// optimiser's moments (checkpoint.hpp), a run goes on as if it had not stopped, bit by bit. The grid and its
-// probabilities are made anew only when N changes. f(x, s) = skip x + out F: `model` has both scalings. Throws
-// what the parts do; RangeError for a plan of another batch.
-// Song and Dhariwal, Improved Techniques for Training Consistency Models (2023): RAdam at 1e-4, batches of 1024,
-// average 0.99993. Dao et al., Improved Training Technique for Latent Consistency Models (2025).
+// kernel; FixedKernel is one that stays. Everything random comes from stream(seed, k, ...): a plan is a
+// function of seed, step and batch, and the state is a counter and an average of the weights. Saved with the
+// weights and the optimiser's moments (checkpoint.hpp), a run goes on as if it had not stopped, bit by bit.
+// The grid and its probabilities are made anew only when N changes. f(x, s) = skip x + out F: `model` has
+// both scalings. Throws what the parts do; RangeError for a plan of another batch.
+// Song and Dhariwal, Improved Techniques for Training Consistency Models (2023): RAdam at 1e-4, batches of
+// 1024, average 0.99993. Dao et al., Improved Training Technique for Latent Consistency Models (2025).
 
 #include <temper/diffusion/consistency_loss.hpp>
 #include <temper/diffusion/consistency_renoise.hpp>

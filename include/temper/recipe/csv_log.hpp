@@ -10,8 +10,8 @@
 // opening, lines from step k on are dropped, and a last line that was cut off with them, so that the file is in
 // the end the one that an uninterrupted run would have written. With first step 0 it begins anew. Each line is
 // given to the operating system at once; numbers are written so that they read back to the bit. Names of the
-// columns are those of the first report. RangeError: steps that do not rise, a report with other names. FormatError: the
-// file is something else. Error: it cannot be written.
+// columns are those of the first report. RangeError: steps that do not rise, a report with other names.
+// FormatError: the file is something else. Error: it cannot be written.
 
 #include <temper/checkpoint.hpp>
 #include <temper/core/compose.hpp>

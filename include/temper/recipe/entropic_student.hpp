@@ -106,8 +106,7 @@ struct EntropicStudent {
         for (std::size_t l = 0; l < s.size(); ++l)
             term[0] += kernel::LayerwiseDistillation<T>::term(1, s[l], t[l], gs[l]);
         term[1] = kernel::LogisticRate<T>::run({.bound = bound}, beta, zs, mu, scale, out);
-        for (Index i = 0; each && i < 2; ++i)
-            each.put(each.view(i), static_cast<T>(term[static_cast<std::size_t>(i)]));
+        detail::put_terms(each, term);
         return border.finish(term[0] + term[1]);
     }
     /// The objective of the second stage.

@@ -71,13 +71,11 @@ LatentSyncTerms LatentSyncObjective::operator()(const N& eps, const Z& noise, co
                   "temper: the encoder needs features(), forward(x, into(y)) and "
                   "pullback(x, gy, into(gx))");
     Border<T> border(name);
-    const auto es = border.sample_tensor("eps", eps);
+    const auto es = detail::batch(border, "eps", eps);
     const auto zs = border.sample_tensor("noise", noise);
     const auto hat = border.sample_tensor("x0_hat", x0_hat);
     const auto xs = border.sample_tensor("x0", x0);
     const auto sound = border.samples("audio", audio);
-    if (es.rank == 0)
-        fail<ShapeError>(name, "eps", "is a number", "of shape [n, ...]");
     border.same_shape("noise", zs, "eps", es);
     border.same_shape("x0_hat", hat, "eps", es);
     border.same_shape("x0", xs, "eps", es);
@@ -92,17 +90,6 @@ LatentSyncTerms LatentSyncObjective::operator()(const N& eps, const Z& noise, co
     const Index m = e.cols();
 
     // What the two judges send back to the clean estimate, and from there to eps.
-    AnyView<T> by_hat;
-    const auto like = [&](AnyView<T>& v) {
-        v.data = scratch.template take<T>(hat.size());
-        v.rank = hat.rank;
-        v.extents = hat.extents;
-        Index stride = 1;
-        for (int k = hat.rank - 1; k >= 0; --k) {
-            v.strides[place(k)] = stride;
-            stride *= (std::max)(hat.extent(k), Index{1});
-        }
-    };
     const MatrixView<T> embedded = scratch.template matrix<T>(n, d);
     const MatrixView<T> by_embedded = scratch.template matrix<T>(n, d);
     T* const in_sync = scratch.template take<T>(n);
@@ -113,9 +100,8 @@ LatentSyncTerms LatentSyncObjective::operator()(const N& eps, const Z& noise, co
     sync_encoder.forward(hat, into(embedded));
     if (to) {
         terms.sync = sync(embedded, sound, ones, into(by_embedded));
-        like(by_hat);
-        AnyView<T> of_trepa;
-        like(of_trepa);
+        const AnyView<T> by_hat = detail::dense_rows<T>(scratch, hat);
+        const AnyView<T> of_trepa = detail::dense_rows<T>(scratch, hat);
         sync_encoder.pullback(hat, MatrixView<const T>(by_embedded), into(by_hat));
         terms.trepa = clips(hat, xs, into(of_trepa));
         for (Index i = 0; i < hat.size(); ++i)

@@ -109,13 +109,8 @@ struct ProgressiveVolumeDistillation {
             term[3] = Kernel::run(distance, rgb, {&pixels, 1});
         else
             Kernel::nothing(pixels.x, pixels.gx);
-        double value = 0;
-        for (std::size_t i = 0; i < term.size(); ++i) {
-            value += term[i];
-            if (each)
-                each.put(each.view(static_cast<Index>(i)), static_cast<T>(term[i]));
-        }
-        return border.finish(value);
+        detail::put_terms(each, term);
+        return border.finish(term[0] + term[1] + term[2] + term[3]);
     }
 
     friend bool operator==(const ProgressiveVolumeDistillation&,

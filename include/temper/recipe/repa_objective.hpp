@@ -62,11 +62,9 @@ struct RepaObjective {
     {
         using T = KernelScalarOf<X, Z, F>;
         Border<T> border(name);
-        const auto x = border.sample_tensor("x0", x0);
+        const auto x = temper::detail::batch(border, "x0", x0);
         const auto z = border.sample_tensor("noise", noise);
         const auto f = border.sample_tensor("pred", pred);
-        if (x.rank == 0)
-            fail<ShapeError>(name, "x0", "is a number", "of shape [n, ...]");
         border.same_shape("noise", z, "x0", x);
         border.same_shape("pred", f, "x0", x);
         (void)noise_levels(border, "t", t, x.extent(0),

@@ -84,9 +84,7 @@ double StepwiseVariationPenalty::operator()(const State& state, const X& vjp,
     using T = KernelScalarOf<X>;
     Border<T> border(name);
     border.require(decay >= 0 && decay <= 1, "decay", decay, "in [0, 1]");
-    const auto xs = border.sample_tensor("vjp", vjp);
-    if (xs.rank == 0)
-        fail<ShapeError>(name, "vjp", "is a number", "of shape [n, ...]");
+    const auto xs = detail::batch(border, "vjp", vjp);
     const Index n = xs.extent(0);
     const auto g = border.sample_gradient("vjp", xs, positional<0>(rest...));
     const auto each = border.template named_into<1>("per_sample", named<PerSample>(rest...), {n});
@@ -117,9 +115,7 @@ void StepwiseVariationPenalty::observe(State& state, const X& vjp) const
     using T = KernelScalarOf<X>;
     Border<T> border(name);
     border.require(decay >= 0 && decay <= 1, "decay", decay, "in [0, 1]");
-    const auto xs = border.sample_tensor("vjp", vjp);
-    if (xs.rank == 0)
-        fail<ShapeError>(name, "vjp", "is a number", "of shape [n, ...]");
+    const auto xs = detail::batch(border, "vjp", vjp);
     const Index n = xs.extent(0);
     if (n == 0)
         return;

@@ -149,10 +149,8 @@ double Alignment<Extractor, Similarity>::flatten(const X& x, const Y& t, const R
 {
     using T = KernelScalarOf<X, Y>;
     Border<T> border(name);
-    const auto xs = border.sample_tensor("x", x);
+    const auto xs = detail::batch(border, "x", x);
     const auto ts = border.sample_tensor("t", t);
-    if (xs.rank == 0)
-        fail<ShapeError>(name, "x", "is a number", "of shape [n, ...]");
     border.same_shape("t", ts, "x", xs);
     const auto gx = border.sample_gradient("x", xs, positional<0>(rest...));
     const auto gt = border.sample_gradient("t", ts, positional<1>(rest...));
@@ -182,9 +180,7 @@ double Alignment<Extractor, Similarity>::encode(E& encoder, const X& frames, con
     else {
         Border<T> border(name);
         auto& scratch = border.scratch();
-        const auto x = border.sample_tensor("frames", frames);
-        if (x.rank == 0)
-            fail<ShapeError>(name, "frames", "is a number", "of shape [n, ...]");
+        const auto x = detail::batch(border, "frames", frames);
         const Index n = x.extent(0);
         const Index d = encoder.features();
         MatrixView<const T> b;
@@ -214,15 +210,7 @@ double Alignment<Extractor, Similarity>::encode(E& encoder, const X& frames, con
                             detail::as_said<T>({}, b), rest...);
         if (gx) {
             // An encoder overwrites: what is added to goes through scratch.
-            AnyView<T> to = gx.view;
-            if (gx.adds()) {
-                to.data = scratch.template take<T>(x.size());
-                Index stride = 1;
-                for (int k = to.rank - 1; k >= 0; --k) {
-                    to.strides[place(k)] = stride;
-                    stride *= (std::max)(to.extent(k), Index{1});
-                }
-            }
+            const AnyView<T> to = gx.adds() ? detail::dense_rows<T>(scratch, x) : gx.view;
             // The scale went in with ga, so overwriting is at scale 1.
             encoder.pullback(x, MatrixView<const T>(ga.view), into(to));
             if (gx.adds())
