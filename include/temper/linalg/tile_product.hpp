@@ -54,7 +54,7 @@ template <class V>
 /// The rows of m [r, k] in strips of `width`, each stored as [k, width], with zeros for the rows that
 /// the last one lacks. Strips are `width * k` apart; a pack beyond the last one may be written.
 template <Index width, class T>
-void pack_strips(MatrixView<const T> m, T* out)
+[[gnu::flatten]] void pack_strips(MatrixView<const T> m, T* out)
 {
     using V = simd::Pack<T>;
     constexpr auto lanes = static_cast<std::size_t>(V::size);
@@ -101,7 +101,8 @@ void pack_strips(MatrixView<const T> m, T* out)
 
 /// c = beta c + alpha a b for one register block of packed strips.
 template <class T>
-void multiply_strips(Index k, const T* a, const T* b, T alpha, T beta, T* c, Index stride)
+[[gnu::flatten]] void multiply_strips(Index k, const T* a, const T* b, T alpha, T beta, T* c,
+                                      Index stride)
 {
     using S = ProductSizes<T>;
     using V = simd::Pack<T>;

@@ -85,9 +85,10 @@ void along_columns(const std::array<const T*, P>& p, const std::array<MatrixView
 
 /// The same down K packs of columns from column j on, of which the last has `live` columns.
 template <Index K, class T, std::size_t P, std::size_t I, std::size_t O, class F>
-void down_packs(Index j, bool dense, Index live, const std::array<const T*, P>& p,
-                const std::array<MatrixView<const T>, I>& in,
-                const std::array<Destination<T, 2>, O>& out, double* sums, const F& f)
+[[gnu::flatten]] void down_packs(Index j, bool dense, Index live, const std::array<const T*, P>& p,
+                                 const std::array<MatrixView<const T>, I>& in,
+                                 const std::array<Destination<T, 2>, O>& out, double* sums,
+                                 const F& f)
 {
     constexpr Index width = Pack<T>::size;
     constexpr Index rows = 64;
