@@ -34,12 +34,6 @@ template <class Kernel, class V>
     }
 }
 
-/// A robust kernel for a form that asks it once a row, and is made once for all of them.
-struct AnyKernel {
-    const void* kernel;
-    Rho<double> (*rho)(const void* kernel, double s);
-};
-
 /// What the forms do with a tile: gradients are written, sums of its rows returned.
 template <class T>
 struct RobustTiles {
@@ -66,7 +60,8 @@ struct RobustTiles {
         });
     }
 
-    [[nodiscard]] double samples(const Destination<T, 1>& per_sample, const AnyKernel& any) const
+    [[nodiscard]] double samples(const Destination<T, 1>& per_sample,
+                                 const RhoReference& rho_at) const
     {
         return sum(per_sample, 1, [&](const auto& tile) {
             auto sums = tile.sum([*this](auto at) {
@@ -77,9 +72,9 @@ struct RobustTiles {
             auto bend = tile.numbers();
             for (Index i = 0; i < tile.rows(); ++i) {
                 const double w = scale(tile.row(i));
-                const Rho<double> rho = any.rho(any.kernel, sums[i]);
+                const Rho<double> rho = rho_at(sums[i]);
                 sums[i] = rho.value;
-                slope[i] = static_cast<T>(w * (rho.first == infinity ? 0 : 2 * rho.first));
+                slope[i] = static_cast<T>(w * 2 * rho.first);
                 bend[i] = static_cast<T>(rho.second > 0 ? w * 4 * rho.second : 0);
             }
             if (gx || gy || curvature)
@@ -126,9 +121,7 @@ double RobustLoss<T, Kernel>::run(const temper::RobustLoss<Kernel>& loss, Matrix
 {
     const RobustTiles<T> tiles{x, y, scale, gx, gy, curvature};
     if (loss.form == Form::sample)
-        return tiles.samples(per_sample, {&loss.kernel, [](const void* kernel, double s) {
-                                              return (*static_cast<const Kernel*>(kernel))(s);
-                                          }});
+        return tiles.samples(per_sample, RhoReference::to(loss.kernel, loss.name));
     const double share =
         loss.reduction == Reduction::mean && x.cols() > 0 ? 1 / static_cast<double>(x.cols()) : 1;
     return tiles.sum(per_sample, share, [&](const auto& tile) {
