@@ -6,6 +6,8 @@
 #include <temper/schedule/linear.hpp>
 #include <temper/schedule/product.hpp>
 
+#include <Eigen/Core>
+
 using temper::Index;
 
 TEST_CASE("Product: a schedule times a schedule or a number", "[schedule]")
@@ -33,4 +35,16 @@ TEST_CASE("Product: with lambdas and with schedules of integers", "[schedule]")
     CHECK((line * [](Index t) { return static_cast<double>(t); })(2) == 4);
     const temper::DiscretizationDoubling levels{.s0 = 2, .s1 = 8, .total_steps = 30};
     CHECK((0.5 * levels)(0) == 1.5);
+}
+
+TEST_CASE("Product: matrices whose entries are read by a call stay their library's", "[schedule]")
+{
+    using namespace temper; // as users do
+    Eigen::VectorXd v(2);
+    v << 1, 2;
+    static_assert(!Schedule<Eigen::VectorXd> && !Schedule<decltype(v + v)>);
+    const Eigen::VectorXd twice = 2 * v;
+    const Eigen::RowVectorXd product = v.transpose() * (v * v.transpose());
+    CHECK(twice(1) == 4);
+    CHECK(product(0) == 5);
 }

@@ -54,7 +54,7 @@ template <class V>
 /// The rows of m [r, k] in strips of `width`, each stored as [k, width], with zeros for the rows that
 /// the last one lacks. Strips are `width * k` apart; a pack beyond the last one may be written.
 template <Index width, class T>
-void pack_strips(MatrixView<const T> m, T* out)
+[[gnu::flatten]] void pack_strips(MatrixView<const T> m, T* out)
 {
     using V = simd::Pack<T>;
     constexpr auto lanes = static_cast<std::size_t>(V::size);
@@ -66,22 +66,25 @@ void pack_strips(MatrixView<const T> m, T* out)
         const T* from = m.data + i * down;
         Index p = 0;
         if (along == 1 && V::size > 1) {
-            // Rows in groups of a pack; what a group's last rows lack is overwritten by what follows it.
+            // Rows in groups of a pack, one after the other so that registers hold them, but for the last
+            // rows that a group lacks: what it writes for them is overwritten by what follows it.
             constexpr auto groups = static_cast<std::size_t>((width + V::size - 1) / V::size);
-            for (; p + V::size <= k; p += V::size) {
-                std::array<std::array<V, lanes>, groups> square;
-                for (std::size_t g = 0; g < groups; ++g) {
-                    for (std::size_t l = 0; l < lanes; ++l) {
-                        const Index row = static_cast<Index>(g * lanes + l);
-                        square[g][l] = V::load(from + (std::min)(row, width - 1) * down + p);
+            constexpr std::size_t at_once = width % V::size == 0 ? 1 : groups;
+            for (; p + V::size <= k; p += V::size)
+                for (std::size_t first = 0; first < groups; first += at_once) {
+                    std::array<std::array<V, lanes>, at_once> square;
+                    for (std::size_t g = 0; g < at_once; ++g) {
+                        for (std::size_t l = 0; l < lanes; ++l) {
+                            const Index row = static_cast<Index>((first + g) * lanes + l);
+                            square[g][l] = V::load(from + (std::min)(row, width - 1) * down + p);
+                        }
+                        transpose(square[g]);
                     }
-                    transpose(square[g]);
+                    for (std::size_t l = 0; l < lanes; ++l)
+                        for (std::size_t g = 0; g < at_once; ++g)
+                            square[g][l].store(out + (p + static_cast<Index>(l)) * width +
+                                               static_cast<Index>((first + g) * lanes));
                 }
-                for (std::size_t l = 0; l < lanes; ++l)
-                    for (std::size_t g = 0; g < groups; ++g)
-                        square[g][l].store(out + (p + static_cast<Index>(l)) * width +
-                                           static_cast<Index>(g * lanes));
-            }
         }
         if (down == 1)
             for (; p < k; ++p)
@@ -101,12 +104,15 @@ void pack_strips(MatrixView<const T> m, T* out)
 
 /// c = beta c + alpha a b for one register block of packed strips.
 template <class T>
-void multiply_strips(Index k, const T* a, const T* b, T alpha, T beta, T* c, Index stride)
+[[gnu::flatten]] void multiply_strips(Index k, const T* a, const T* b, T alpha, T beta, T* c,
+                                      Index stride)
 {
     using S = ProductSizes<T>;
     using V = simd::Pack<T>;
     V sum[S::rows][S::packs];
+#pragma GCC unroll 8
     for (auto& row : sum)
+#pragma GCC unroll 8
         for (V& s : row)
             s = V(T(0));
     for (Index p = 0; p < k; ++p, a += S::rows, b += S::cols) {
@@ -120,7 +126,9 @@ void multiply_strips(Index k, const T* a, const T* b, T alpha, T beta, T* c, Ind
             for (Index j = 0; j < S::packs; ++j)
                 sum[i][j] = fma(V(a[i]), right[j], sum[i][j]);
     }
+#pragma GCC unroll 8
     for (Index i = 0; i < S::rows; ++i)
+#pragma GCC unroll 8
         for (Index j = 0; j < S::packs; ++j) {
             T* const at = c + i * stride + j * V::size;
             const V product = V(alpha) * sum[i][j];

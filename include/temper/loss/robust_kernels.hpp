@@ -61,6 +61,28 @@ concept RobustKernel = requires(const K& kernel, double s) {
     { kernel(s) } -> std::same_as<Rho<double>>;
 };
 
+/// Any robust kernel, for what asks it once a sample and is compiled once. rho' of infinity (L1 at 0) is
+/// given as 0.
+struct RhoReference {
+    const void* kernel;
+    Rho<double> (*call)(const void*, double);
+
+    template <RobustKernel K>
+    [[nodiscard]] static RhoReference to(const K& kernel, std::string_view component)
+    {
+        if constexpr (requires { kernel.check(component); })
+            kernel.check(component);
+        return {&kernel, [](const void* k, double s) { return (*static_cast<const K*>(k))(s); }};
+    }
+    Rho<double> operator()(double s) const
+    {
+        Rho<double> rho = call(kernel, s);
+        if (rho.first == std::numeric_limits<double>::infinity())
+            rho.first = 0;
+        return rho;
+    }
+};
+
 struct L2Residual {
     template <class V>
     Rho<V> operator()(V s) const

@@ -59,8 +59,8 @@ struct RobustLoss {
 };
 
 /// Complete where robust_loss.kernel.hpp is included.
-template <class T, class Kernel>
-struct RobustElements;
+template <class T>
+struct RobustTiles;
 
 template <class Kernel, class... Kernels>
 inline constexpr bool is_one_of = (std::is_same_v<Kernel, Kernels> || ...);
@@ -81,7 +81,7 @@ double RobustLoss<Kernel>::operator()(const X& x, const Y& y, const Rest&... res
     using T = KernelScalarOf<X, Y>;
     static_assert(
         !TEMPER_COMPILED || temper::kernel::is_compiled<Kernel> ||
-            requires { sizeof(temper::kernel::RobustElements<T, Kernel>); },
+            requires { sizeof(temper::kernel::RobustTiles<T>); },
         "temper: a robust kernel of your own is compiled with your program: include "
         "<temper/loss/robust_loss.kernel.hpp>");
     Border<T> border(name);

@@ -34,18 +34,68 @@ template <class Kernel, class V>
     }
 }
 
-template <class T, class Kernel>
-struct RobustElements {
+/// What the forms do with a tile: gradients are written, sums of its rows returned.
+template <class T>
+struct RobustTiles {
     using V = simd::Pack<T>;
     static constexpr double infinity = std::numeric_limits<double>::infinity();
+    MatrixView<const T> x, y;
+    RowScale<T> scale;
+    Destination<T, 2> gx, gy, curvature;
 
-    template <bool curved, class Tile>
-    static auto run(const Kernel& kernel, const Tile& tile, MatrixView<const T> x,
-                    MatrixView<const T> y, const typename Tile::Numbers& w,
-                    const Destination<T, 2>& gx, const Destination<T, 2>& gy,
-                    const Destination<T, 2>& curvature)
+    /// The sum of all rows; per_sample gets `share` of theirs.
+    template <class F>
+    [[nodiscard]] double sum(const Destination<T, 1>& per_sample, double share, const F& of) const
     {
-        return tile.sum([=](auto at) {
+        const auto operands = simd::operands(x, y, gx, gy, curvature);
+        return simd::sum_tiles<T>(operands, 0, [&](const auto& tile) {
+            const auto sums = of(tile);
+            double total = 0;
+            for (Index i = 0; i < tile.rows(); ++i) {
+                total += scale(tile.row(i)) * sums[i];
+                if (per_sample)
+                    per_sample.put(per_sample.view(tile.row(i)), static_cast<T>(share * sums[i]));
+            }
+            return total;
+        });
+    }
+
+    [[nodiscard]] double samples(const Destination<T, 1>& per_sample,
+                                 const RhoReference& rho_at) const
+    {
+        return sum(per_sample, 1, [&](const auto& tile) {
+            auto sums = tile.sum([*this](auto at) {
+                const V r = at(x) - at(y);
+                return r * r;
+            });
+            auto slope = tile.numbers();
+            auto bend = tile.numbers();
+            for (Index i = 0; i < tile.rows(); ++i) {
+                const double w = scale(tile.row(i));
+                const Rho<double> rho = rho_at(sums[i]);
+                sums[i] = rho.value;
+                slope[i] = static_cast<T>(w * 2 * rho.first);
+                bend[i] = static_cast<T>(rho.second > 0 ? w * 4 * rho.second : 0);
+            }
+            if (gx || gy || curvature)
+                tile.each([=, *this](auto at) {
+                    const V r = at(x) - at(y);
+                    const V g = at(slope) * r;
+                    at.put(gx, g);
+                    at.put(gy, -g);
+                    at.put(curvature, fma(at(bend) * r, r, at(slope)));
+                });
+            return sums;
+        });
+    }
+
+    template <bool curved, class Tile, class Kernel>
+    [[nodiscard]] auto elements(const Tile& tile, const Kernel& kernel) const
+    {
+        auto w = tile.numbers();
+        for (Index i = 0; i < tile.rows(); ++i)
+            w[i] = static_cast<T>(scale(tile.row(i)));
+        return tile.sum([=, *this](auto at) {
             const V r = at(x) - at(y);
             const V s = r * r;
             const Rho<V> rho = rho_of(kernel, s);
@@ -69,52 +119,14 @@ double RobustLoss<T, Kernel>::run(const temper::RobustLoss<Kernel>& loss, Matrix
                                   const Destination<T, 1>& per_sample,
                                   const Destination<T, 2>& curvature)
 {
-    using V = simd::Pack<T>;
-    using Elements = RobustElements<T, Kernel>;
-    const bool whole = loss.form == Form::sample;
-    const bool writes = gx || gy || curvature;
-    const double share = !whole && loss.reduction == Reduction::mean && x.cols() > 0
-                             ? 1 / static_cast<double>(x.cols())
-                             : 1;
-    return simd::sum_tiles<T>(simd::operands(x, y, gx, gy, curvature), 0, [&](const auto& tile) {
-        auto w = tile.numbers();
-        for (Index i = 0; i < tile.rows(); ++i)
-            w[i] = static_cast<T>(scale(tile.row(i)));
-        auto sums = tile.totals();
-        if (whole) {
-            const auto s = tile.sum([=](auto at) {
-                const V r = at(x) - at(y);
-                return r * r;
-            });
-            auto slope = tile.numbers();
-            auto bend = tile.numbers();
-            for (Index i = 0; i < tile.rows(); ++i) {
-                const Rho<double> rho = loss.kernel(s[i]);
-                const double steep = rho.first == Elements::infinity ? 0 : 2 * rho.first;
-                sums[i] = rho.value;
-                slope[i] = static_cast<T>(scale(tile.row(i)) * steep);
-                bend[i] = static_cast<T>(rho.second > 0 ? scale(tile.row(i)) * 4 * rho.second : 0);
-            }
-            if (writes)
-                tile.each([=](auto at) {
-                    const V r = at(x) - at(y);
-                    const V g = at(slope) * r;
-                    at.put(gx, g);
-                    at.put(gy, -g);
-                    at.put(curvature, fma(at(bend) * r, r, at(slope)));
-                });
-        }
-        else if (curvature)
-            sums = Elements::template run<true>(loss.kernel, tile, x, y, w, gx, gy, curvature);
-        else
-            sums = Elements::template run<false>(loss.kernel, tile, x, y, w, gx, gy, curvature);
-        double total = 0;
-        for (Index i = 0; i < tile.rows(); ++i) {
-            total += scale(tile.row(i)) * sums[i];
-            if (per_sample)
-                per_sample.put(per_sample.view(tile.row(i)), static_cast<T>(share * sums[i]));
-        }
-        return total;
+    const RobustTiles<T> tiles{x, y, scale, gx, gy, curvature};
+    if (loss.form == Form::sample)
+        return tiles.samples(per_sample, RhoReference::to(loss.kernel, loss.name));
+    const double share =
+        loss.reduction == Reduction::mean && x.cols() > 0 ? 1 / static_cast<double>(x.cols()) : 1;
+    return tiles.sum(per_sample, share, [&](const auto& tile) {
+        return curvature ? tiles.template elements<true>(tile, loss.kernel)
+                         : tiles.template elements<false>(tile, loss.kernel);
     });
 }
 

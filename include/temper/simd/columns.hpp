@@ -83,11 +83,13 @@ void along_columns(const std::array<const T*, P>& p, const std::array<MatrixView
     }
 }
 
-/// The same down K packs of columns from column j on, of which the last has `live` columns.
-template <Index K, class T, std::size_t P, std::size_t I, std::size_t O, class F>
-void down_packs(Index j, bool dense, Index live, const std::array<const T*, P>& p,
-                const std::array<MatrixView<const T>, I>& in,
-                const std::array<Destination<T, 2>, O>& out, double* sums, const F& f)
+/// The same down K packs of columns from column j on, each of `live` columns. Where rows are dense and packs
+/// whole, a template parameter says so: a compiler that is not told keeps packs in memory.
+template <Index K, bool dense, class T, std::size_t P, std::size_t I, std::size_t O, class F>
+[[gnu::flatten]] void down_packs(Index j, Index live, const std::array<const T*, P>& p,
+                                 const std::array<MatrixView<const T>, I>& in,
+                                 const std::array<Destination<T, 2>, O>& out, double* sums,
+                                 const F& f)
 {
     constexpr Index width = Pack<T>::size;
     constexpr Index rows = 64;
@@ -108,7 +110,10 @@ void down_packs(Index j, bool dense, Index live, const std::array<const T*, P>& 
                 std::array<Pack<T>, O> y;
                 for (std::size_t a = 0; a < I; ++a) {
                     const Source<T> row{in[a].data + i * in[a].strides[0], in[a].strides[1]};
-                    x[a] = dense ? Pack<T>::load(row.p + at) : gather(row, at, live);
+                    if constexpr (dense)
+                        x[a] = Pack<T>::load(row.p + at);
+                    else
+                        x[a] = gather(row, at, live);
                 }
                 if constexpr (std::is_void_v<decltype(apply<T, P, I, O>(f, number[k], x, y))>)
                     apply<T, P, I, O>(f, number[k], x, y);
@@ -116,7 +121,10 @@ void down_packs(Index j, bool dense, Index live, const std::array<const T*, P>& 
                     sum[k] += apply<T, P, I, O>(f, number[k], x, y);
                 for (std::size_t a = 0; a < O; ++a) {
                     const auto row = sink(out[a], i);
-                    dense ? store(row, at, y[a]) : scatter(row, at, live, y[a]);
+                    if constexpr (dense)
+                        store(row, at, y[a]);
+                    else
+                        scatter(row, at, live, y[a]);
                 }
             }
         if (sums != nullptr)
@@ -148,11 +156,11 @@ void columns(const std::array<const T*, P>& p, const std::array<MatrixView<const
         std::fill(sums, sums + d, 0.0);
     Index j = 0;
     for (; dense && j + 4 * width <= d; j += 4 * width)
-        down_packs<4>(j, true, width, p, in, out, sums, f);
-    for (; j < d; j += width) {
-        const Index live = (std::min)(width, d - j);
-        down_packs<1>(j, dense && live == width, live, p, in, out, sums, f);
-    }
+        down_packs<4, true>(j, width, p, in, out, sums, f);
+    for (; dense && j + width <= d; j += width)
+        down_packs<1, true>(j, width, p, in, out, sums, f);
+    for (; j < d; j += width)
+        down_packs<1, false>(j, (std::min)(width, d - j), p, in, out, sums, f);
 }
 
 } // namespace detail

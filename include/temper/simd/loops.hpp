@@ -162,10 +162,11 @@ inline constexpr bool returns =
 inline constexpr Index chunk = 1024;
 
 /// Sources, sinks and the formula are copies, so that stores are seen to leave them alone: the formula's
-/// numbers are then converted and spread once, not for every pack.
+/// numbers are then converted and spread once, not for every pack. Flattened: in units of many kernels
+/// g++ stops to inline formulas, and calls them for every pack.
 template <class Fold, class T, std::size_t I, std::size_t O, class F>
-typename Fold::template Total<T> run(Index n, std::array<Source<T>, I> in,
-                                     std::array<Sink<T>, O> out, F f)
+[[gnu::flatten]] typename Fold::template Total<T> run(Index n, std::array<Source<T>, I> in,
+                                                      std::array<Sink<T>, O> out, F f)
 {
     constexpr bool reduces = returns<T, I, O, F>;
     constexpr Index width = Pack<T>::size;
@@ -483,7 +484,7 @@ void row_map(Index n, const std::array<Source<T>, I>& in, const std::array<Sink<
 /// f(x) on all n entries of dense arrays, x a pack of each, which f changes; those that are `written` go to
 /// `to`. With no modes and strides to look after it costs memory and formula, nothing else.
 template <auto written, class T, std::size_t N, class F>
-void update(Index n, std::array<const T*, N> from, std::array<T*, N> to, F f)
+[[gnu::flatten]] void update(Index n, std::array<const T*, N> from, std::array<T*, N> to, F f)
 {
     static_assert(written.size() == N);
     constexpr Index width = Pack<T>::size;

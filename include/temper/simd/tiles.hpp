@@ -41,7 +41,7 @@ inline constexpr Index tile_rows = (lanes == Lanes::along ? 1 : 4) * Pack<T>::si
 /// A number of type S for each row of a tile.
 template <class T, Lanes lanes, class S = T>
 struct PerRow {
-    alignas(32) S of[static_cast<std::size_t>(tile_rows<T, lanes>)]{};
+    alignas(Pack<T>) S of[static_cast<std::size_t>(tile_rows<T, lanes>)]{};
 
     S& operator[](Index i) { return of[i]; }
     S operator[](Index i) const { return of[i]; }
