@@ -15,27 +15,6 @@
 
 namespace temper::inline TEMPER_ABI {
 
-/// Any robust kernel, to be called with whole samples' squared residuals.
-struct RhoReference {
-    const void* kernel;
-    Rho<double> (*call)(const void*, double);
-
-    template <RobustKernel K>
-    [[nodiscard]] static RhoReference to(const K& kernel, std::string_view component)
-    {
-        if constexpr (requires { kernel.check(component); })
-            kernel.check(component);
-        return {&kernel, [](const void* k, double s) { return (*static_cast<const K*>(k))(s); }};
-    }
-    Rho<double> operator()(double s) const
-    {
-        Rho<double> rho = call(kernel, s);
-        if (rho.first == std::numeric_limits<double>::infinity()) // of L1 at 0
-            rho.first = 0;
-        return rho;
-    }
-};
-
 template <std::size_t N>
 struct ResidualTerm {
     std::array<const double*, N> factor;
