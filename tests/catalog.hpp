@@ -372,6 +372,7 @@ struct Entry {
         double largest;
     };
     double float_tolerance = 1e-4;
+    double cancelled = 0; ///< numbers as small as this are what is left of larger ones
     Range float_range{1e-30, 1e8};
     Range double_range{1e-30, 1e30};
 
@@ -406,6 +407,8 @@ class Register {
     Register& no_law(Law law, std::string input, std::string reason);
     /// Float and double agree to this part of the largest entry only, and why.
     Register& float_tolerance(double tolerance, std::string reason);
+    /// Numbers below this are what is left of larger ones: differences of them count as they are.
+    Register& cancelled(double size, std::string reason);
     /// The fuzzer's numbers are 0 or in this range only, and why.
     Register& float_range(double smallest, double largest, std::string reason);
     Register& double_range(double smallest, double largest, std::string reason);

@@ -245,29 +245,32 @@ const Register latentsync_objective =
 
 // ---- REPA ------------------------------------------------------------------------------------------
 
-const Register repa_projection(
-    {"repa_projection"},
-    [](const Sizes& s, Random& random) {
-        std::vector<Inputs> all;
-        for (const Index encoders : {1, 2}) {
-            Inputs in;
-            in.param("n_encoders", encoders);
-            for (Index e = 0; e < encoders; ++e)
-                in.tensor("target_" + std::to_string(e), random.normal({s.n, s.k, s.d + e}))
-                    .tensor("projected_" + std::to_string(e), random.normal({s.n, s.k, s.d + e}));
-            all.push_back(in);
-        }
-        all.push_back(Inputs()
-                          .param("n_encoders", 1)
-                          .tensor("target_0", random.normal({s.n, 2, s.k, s.d}))
-                          .tensor("projected_0", random.normal({s.n, 2, s.k, s.d})));
-        return all;
-    },
-    [](auto& c) {
-        const RepaProjection loss{.epsilon = c.number("eps", 1e-12)};
-        c.value(loss(c.tensors("projected_"), c.tensors("target_"), c.grads("projected_"),
-                     c.grads("target_")));
-    });
+const Register repa_projection =
+    Register(
+        {"repa_projection"},
+        [](const Sizes& s, Random& random) {
+            std::vector<Inputs> all;
+            for (const Index encoders : {1, 2}) {
+                Inputs in;
+                in.param("n_encoders", encoders);
+                for (Index e = 0; e < encoders; ++e)
+                    in.tensor("target_" + std::to_string(e), random.normal({s.n, s.k, s.d + e}))
+                        .tensor("projected_" + std::to_string(e),
+                                random.normal({s.n, s.k, s.d + e}));
+                all.push_back(in);
+            }
+            all.push_back(Inputs()
+                              .param("n_encoders", 1)
+                              .tensor("target_0", random.normal({s.n, 2, s.k, s.d}))
+                              .tensor("projected_0", random.normal({s.n, 2, s.k, s.d})));
+            return all;
+        },
+        [](auto& c) {
+            const RepaProjection loss{.epsilon = c.number("eps", 1e-12)};
+            c.value(loss(c.tensors("projected_"), c.tensors("target_"), c.grads("projected_"),
+                         c.grads("target_")));
+        })
+        .cancelled(0.01, "a mean of cosines of either sign");
 
 const Register repa_projector(
     {"repa_projector"},
@@ -426,9 +429,9 @@ const Register repa_objective =
         .no_law(Law::shapes, "W", "the toy network is the test's")
         .no_law(Law::shapes, "O", "the toy network is the test's")
         .no_law(Law::shapes, "P", "the toy network is the test's")
-    .no_law(Law::shapes, "grad_W", "the toy network is the test's")
-    .no_law(Law::shapes, "grad_O", "the toy network is the test's")
-    .no_law(Law::shapes, "grad_P", "the toy network is the test's")
+        .no_law(Law::shapes, "grad_W", "the toy network is the test's")
+        .no_law(Law::shapes, "grad_O", "the toy network is the test's")
+        .no_law(Law::shapes, "grad_P", "the toy network is the test's")
         .no_law(Law::modes, "the toy network is the test's")
         .no_law(Law::allocation, "the toy network is the test's");
 

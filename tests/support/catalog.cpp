@@ -197,6 +197,13 @@ Register& Register::float_tolerance(double tolerance, std::string reason)
     return *this;
 }
 
+Register& Register::cancelled(double size, std::string reason)
+{
+    entry_.cancelled = size;
+    entry_.notes.push_back("below " + temper::text(size) + ": " + reason);
+    return *this;
+}
+
 Register& Register::float_range(double smallest, double largest, std::string reason)
 {
     entry_.float_range = {smallest, largest};
