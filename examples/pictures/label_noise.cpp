@@ -131,16 +131,15 @@ std::string robust()
     };
     const Numbers sure = from_to(0, 8, 49);
     std::vector<Curve> own;
-    for (const auto& [alpha, colour] : {std::pair{1.2, 1}, std::pair{2.0, 2}}) {
-        const temper::AldrKl loss{
-            .lambda_0 = 4, .alpha = alpha, .normalisation = LogitNormalisation::none};
+    for (const auto& [lambda, colour] : {std::pair{4.0, 1}, std::pair{1.0, 2}}) {
+        const temper::AldrKl loss{.lambda_0 = lambda, .normalisation = LogitNormalisation::none};
         auto state = loss.init(static_cast<Index>(sure.size()));
         std::vector<Index> ids;
         for (std::size_t i = 0; i < sure.size(); ++i)
             ids.push_back(static_cast<Index>(i));
         for (int step = 0; step < 60; ++step)
             loss.observe(state, ids, along(sure, 0, others));
-        own.push_back({"alpha " + support::plot::number(alpha), sure, state.lambda, colour});
+        own.push_back({"lambda_0 = " + support::plot::number(lambda), sure, state.lambda, colour});
     }
     return svg({lines({.title = "LDR-KL of plain logits",
                        .x = "logit of the label, others 0",
@@ -150,7 +149,7 @@ std::string robust()
                 lines({.title = "Normalised: bounded",
                        .x = "logit of the label, others 0",
                        .y = "loss",
-                       .y_range = {-4, 14},
+                       .y_range = {-5, 15},
                        .width = third_width},
                       curves(LogitNormalisation::softplus_mean, {0.1, 1, 10})),
                 lines({.title = "ALDR-KL: a lambda of each",
@@ -162,7 +161,7 @@ std::string robust()
 
 std::string ps_kd()
 {
-    constexpr Index epochs = 12;
+    constexpr Index epochs = 10;
     const std::vector<int> y{0};
     const std::vector<Index> ids{0};
     const temper::PsKd kd{.alpha = 0.8};
@@ -222,26 +221,29 @@ std::string co_teaching()
         c.x.push_back(l1[static_cast<std::size_t>(i)]);
         c.y.push_back(l2[static_cast<std::size_t>(i)]);
     }
-    std::vector<Curve> scatter{
-        clean,
-        noisy,
-        {"limits", {last(easy1, l1), last(easy1, l1)}, {0, 5}, 0, Mark::dashed},
-        {"", {0, 5}, {last(easy2, l2), last(easy2, l2)}, 0, Mark::dashed}};
+    std::vector<Curve> scatter{clean,
+                               noisy,
+                               {"left of it for network 2, below for network 1",
+                                {last(easy1, l1), last(easy1, l1)},
+                                {0, 6},
+                                0,
+                                Mark::dashed},
+                               {"", {0, 6}, {last(easy2, l2), last(easy2, l2)}, 0, Mark::dashed}};
     const Numbers epochs = from_to(0, 15, 16);
     std::vector<Curve> kept;
     for (const auto& [until, colour] : {std::pair{Index{4}, 1}, std::pair{Index{9}, 3}})
-        kept.push_back({"rises over " + std::to_string(until + 1) + " epochs", epochs,
+        kept.push_back({"until epoch " + std::to_string(until + 1), epochs,
                         map(epochs,
                             [&, u = until](double e) {
                                 return 1 - temper::Linear{.from = 0, .to = 0.4, .steps = u}(
                                                static_cast<Index>(e));
                             }),
                         colour});
-    return svg({lines({.title = "Left: what network 2 trains on. Below: network 1",
+    return svg({lines({.title = "Who trains on what",
                        .x = "loss of network 1",
                        .y = "loss of network 2",
-                       .x_range = {0, 5},
-                       .y_range = {0, 5}},
+                       .x_range = {0, 6},
+                       .y_range = {0, 6}},
                       scatter),
                 lines({.title = "The share that is kept",
                        .x = "epoch",
@@ -352,7 +354,7 @@ std::string adele()
                 .y = "agreement with the labels",
                 .y_range = {0, 1}},
                curves),
-         titled("Class 1 (grey) is flagged, class 2 (dark) is not",
+         titled("At epoch 10: class 1, grey, is corrected",
                 images({{image_row("", maps, {"labels", "predicted", "corrected"})}}, 118))});
 }
 

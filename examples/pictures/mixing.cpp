@@ -85,7 +85,7 @@ std::string decoupled()
 std::string mixup_until()
 {
     std::vector<Curve> probability;
-    Numbers steps = from_to(0, 700, 701);
+    Numbers steps = from_to(0, 700, 141);
     const auto add = [&](const std::string& name, int colour, const temper::MixupUntil& until) {
         probability.push_back({name, steps,
                                map(steps, [&](double t) { return until(static_cast<Index>(t)); }),
@@ -120,7 +120,7 @@ std::string mixup_until()
 
 std::string simplex(const support::LabelledData& digits)
 {
-    const support::LabelledData some = first_of(digits, {0, 1, 2, 3});
+    const support::LabelledData some = first_of(digits, {0, 7, 4, 6});
     const Matrix x = some.x.cast<double>();
     support::ImageGrid grid;
     grid.rows.push_back(image_row("of 1", x));
@@ -243,11 +243,8 @@ std::string adamixup(const support::LabelledData& digits)
     std::vector<Curve> curves;
     for (std::size_t i = 0; i < gates.size(); ++i) {
         const auto& [name, gate] = gates[i];
-        temper::PolicyPlan plan;
-        plan.uniform = {0, 0.5, 1};
         const Matrix g = Eigen::Map<const Eigen::RowVectorXd>(gate.data(), 3).replicate(3, 1);
-        auto rng = temper::stream(1, 0, "policy");
-        plan = region.draw(rng, 3);
+        temper::PolicyPlan plan;
         plan.uniform = {0, 0.5, 1};
         for (Index j = 0; j < 3; ++j)
             plan.partner.push_back(j);
@@ -265,7 +262,7 @@ std::string adamixup(const support::LabelledData& digits)
                        .y = "lambda",
                        .y_range = {0, 1}},
                       curves),
-                titled("u = 0, 1/2 and 1 for a pair: share of the 3", images(grid, 44))});
+                titled("Mixtures at u = 0, 1/2 and 1", images(grid, 44))});
 }
 
 /// Where gradient descent takes the three predictions of a sample, whose partner is the second row.
@@ -324,9 +321,11 @@ std::string lesions(const support::LabelledData& digits)
     std::vector<std::string> names, shares;
     for (Index i = 0; i < x.rows(); ++i) {
         partner.row(i) = x.row(plan.partner[static_cast<std::size_t>(i)]);
-        names.push_back(
-            "shows " +
-            std::string(1, static_cast<char>('A' + groups[static_cast<std::size_t>(i)] % 5)));
+        const std::int64_t group = groups[static_cast<std::size_t>(i)];
+        names.push_back(group == 3   ? "shows A"
+                        : group == 0 ? "shows B"
+                        : group == 7 ? "shows C"
+                                     : "shows D");
         shares.push_back(percent(plan.lambda_of(i)));
         if (plan.partner[static_cast<std::size_t>(i)] == i)
             partner.row(i).setZero();

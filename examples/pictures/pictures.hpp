@@ -13,6 +13,7 @@
 
 #include "support/data.hpp"
 #include "support/plot.hpp"
+#include "support/tiles.hpp"
 
 namespace pictures {
 

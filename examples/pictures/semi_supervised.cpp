@@ -88,13 +88,13 @@ std::string uda()
     anneal("logarithmic", 3, Shape::logarithmic);
     anneal("linear", 1, Shape::linear);
     anneal("exponential", 2, Shape::exponential);
-    return svg({lines({.title = "What the weak view teaches an undecided network",
+    return svg({lines({.title = "What a weak view teaches",
                        .x = "confidence in the weak view",
                        .y = "force on its class",
                        .x_range = {0.1, 1},
                        .y_range = {0, 1}},
                       forces),
-                lines({.title = "Annealing: labelled samples above are left out",
+                lines({.title = "Annealing: who is surer is left out",
                        .x = "step",
                        .y = "threshold for the probability of the label",
                        .y_range = {0, 1}},
@@ -138,7 +138,7 @@ std::string shrink()
         std::vector<std::int64_t> c(top.size());
         loss(state, Matrix::Zero(rows.rows(), 10).eval(), probabilities(rows),
              temper::removed(into(c)));
-        Curve curve{.name = "next " + support::plot::number(fall), .colour = colour++};
+        Curve curve{.name = "factor " + support::plot::number(fall), .colour = colour++};
         for (std::size_t i = 0; i < top.size(); ++i) {
             if (rows.row(static_cast<Index>(i)).maxCoeff() > top[i])
                 continue;
@@ -147,7 +147,7 @@ std::string shrink()
         }
         counts.push_back(curve);
     }
-    const support::plot::Range classes{0.4, 10.6};
+    const support::plot::Range classes{0.5, 10.5};
     return svg({lines({.title = "An unsure prediction",
                        .x = "classes by probability",
                        .y = "probability",
@@ -162,7 +162,7 @@ std::string shrink()
                       {force}),
                 lines({.title = "How many are left out",
                        .x = "largest probability",
-                       .y = "classes; each tail falls by a factor",
+                       .y = "classes; tails fall by a factor",
                        .width = third_width},
                       counts)});
 }
@@ -217,24 +217,24 @@ std::string mean_teacher()
     add("symmetric, teacher at 4", 3, Mark::line, 4, temper::SymmetricCrossEntropy{});
 
     // Features of a batch and of its augmentation, moved by the contrastive term alone.
-    constexpr Index n = 9, steps = 40;
+    constexpr Index n = 9, steps = 300;
     auto rng = temper::stream(3, 0, "drift");
     Matrix prototypes(3, 2), f(n, 2), f2(n, 2), nearest(n, 2), gf(n, 2), gf2(n, 2);
     for (Index c = 0; c < 3; ++c)
         prototypes.row(c) << std::cos(2.1 * static_cast<double>(c)),
             std::sin(2.1 * static_cast<double>(c));
     for (Index i = 0; i < n; ++i) {
-        const double angle = 2.1 * static_cast<double>(i % 3) + 0.45 * temper::normal(rng);
-        const double radius = 0.55 + 0.3 * temper::uniform(rng);
+        const double angle = 2.1 * static_cast<double>(i % 3) + 0.5 * temper::normal(rng);
+        const double radius = 0.5 + 0.07 * static_cast<double>(i);
         f.row(i) << radius * std::cos(angle), radius * std::sin(angle);
-        f2.row(i) << radius * std::cos(angle + 0.25), radius * std::sin(angle + 0.25);
+        f2.row(i) << radius * std::cos(angle + 0.4), radius * std::sin(angle + 0.4);
     }
     const temper::RobustMeanTeacher rmt{.target = 0};
     const Matrix logits = Matrix::Zero(n, 3);
     rmt.pair(prototypes, f, into(nearest));
     std::vector<Curve> paths(static_cast<std::size_t>(2 * n));
     for (Index s = 0; s < steps; ++s) {
-        for (Index i = 0; i < n; ++i)
+        for (Index i = 0; s % 10 == 0 && i < n; ++i)
             for (Index view = 0; view < 2; ++view) {
                 Curve& path = paths[static_cast<std::size_t>(2 * i + view)];
                 path.x.push_back(view == 0 ? f(i, 0) : f2(i, 0));
@@ -245,21 +245,27 @@ std::string mean_teacher()
         rmt(temper::RobustMeanTeacher::Inputs<double>{view(logits), view(logits), view(logits),
                                                       view(nearest), view(f), view(f2)},
             {.features = into(gf), .augmented_features = into(gf2)});
-        f -= 0.05 * gf, f2 -= 0.05 * gf2;
+        f -= 0.1 * gf, f2 -= 0.1 * gf2;
     }
     paths[0].name = "features";
     paths[1].name = "of the augmentation";
     for (std::size_t i = 0; i < static_cast<std::size_t>(2 * n); ++i)
         paths.push_back(
             {"", {paths[i].x.back()}, {paths[i].y.back()}, paths[i].colour, Mark::dots});
-    paths.push_back({"source means", column(prototypes, 0), column(prototypes, 1), 2, Mark::dots});
+    for (Index c = 0; c < 3; ++c)
+        paths.insert(paths.begin(), {.x = {0, 1.2 * prototypes(c, 0)},
+                                     .y = {0, 1.2 * prototypes(c, 1)},
+                                     .colour = 0,
+                                     .mark = Mark::dashed});
+    paths.push_back(
+        {"source means", column(1.2 * prototypes, 0), column(1.2 * prototypes, 1), 2, Mark::dots});
     return svg({lines({.title = "Led by a symmetric cross-entropy",
                        .x = "logit of the student, the other one's is 0",
                        .y = "force on it"},
                       forces),
                 lines({.title = "Held by the source's class means",
-                       .x_range = {-1.25, 1.25},
-                       .y_range = {-1.15, 1.15},
+                       .x_range = {-1.4, 1.4},
+                       .y_range = {-1.2, 1.2},
                        .bare = true},
                       paths)});
 }

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Figures of one to three panels side by side, in the look of svg.hpp: curves, points and bars over two
-// axes, and maps of numbers. Each panel has its own title, and its legend stands below it.
+// Panels of curves, points and bars over two axes, in the look of svg.hpp. Each has its own title, and its
+// legend stands below it.
 //
-//   svg({lines({.title = "value", .x = "logit"}, {{"plain", x, y}, {"robust", x, r, 2}}),
-//        tiles({.title = "weights"}, matrix)})
+//   svg({lines({.title = "value", .x = "logit"}, {{"plain", x, y}, {"robust", x, r, 2}}), ...})
 //
 // Coordinates are rounded to a tenth of a pixel, and ties away from where rounding errors would decide
 // them: computed in double, a figure has the same bytes whatever instructions the values came from.
@@ -57,7 +56,7 @@ inline std::string key(const std::vector<Curve>& curves, double width, double& y
     for (const Curve& c : curves) {
         if (c.name.empty())
             continue;
-        const double wide = 26 + 5.9 * static_cast<double>(text_width(c.name));
+        const double wide = 26 + 6.2 * static_cast<double>(text_width(c.name));
         if (x > 0 && x + wide > width) {
             x = 0;
             y += 17;
@@ -160,73 +159,6 @@ inline Panel lines(const Axes& axes, const std::vector<Curve>& curves)
     double under = floor + (axes.bare ? 24 : 56);
     out += plot::key(curves, axes.width, under);
     return {axes.width, under + 4, out};
-}
-
-struct TileNames {
-    std::string title{};
-    std::string x{};
-    std::string y{};
-    std::vector<std::string> rows{};
-    std::vector<std::string> columns{};
-    double width = half_width;
-    double height = 26; // of a tile
-};
-
-/// Numbers in [-1, 1]: the larger the darker, blue above 0 and orange below. NaN leaves a gap.
-inline Panel tiles(const TileNames& names, const Matrix<double>& values)
-{
-    double left = 0;
-    for (const std::string& row : names.rows)
-        left = (std::max)(left, 10 + 5.9 * static_cast<double>(text_width(row)));
-    const double top = 44, wide = (names.width - left) / static_cast<double>(values.cols());
-    const auto bottom = top + names.height * static_cast<double>(values.rows());
-    std::string out = plot::label(0, 14, "start", "title", names.title);
-    out += plot::label(0, 32, "start", "muted small", names.y);
-    for (Index i = 0; i < values.rows(); ++i) {
-        const double y = top + names.height * static_cast<double>(i);
-        if (!names.rows.empty())
-            out += plot::label(0, y + names.height / 2 + 4, "start", "muted small",
-                               names.rows[static_cast<std::size_t>(i)]);
-        for (Index j = 0; j < values.cols(); ++j) {
-            if (std::isnan(values(i, j)))
-                continue;
-            const double x = plot::tenth(left + wide * static_cast<double>(j));
-            const double ink = std::floor(100 * std::abs(values(i, j)) + 0.5 + 1e-6) / 100;
-            std::string tile = plot::box(x, y, plot::tenth(wide) - 1, names.height - 1, "cell");
-            if (ink > 0) {
-                tile += plot::box(x, y, plot::tenth(wide) - 1, names.height - 1,
-                                  values(i, j) < 0 ? "f2" : "f1");
-                tile.insert(tile.rfind("/>"), " fill-opacity=\"" + plot::at(ink) + "\"");
-            }
-            out += tile;
-        }
-    }
-    for (std::size_t j = 0; j < names.columns.size(); ++j)
-        out += plot::label(left + wide * (static_cast<double>(j) + 0.5), bottom + 14, "middle",
-                           "muted small", names.columns[j]);
-    const double under = bottom + (names.columns.empty() ? 18 : 34);
-    out += plot::label((left + names.width) / 2, under, "middle", "muted small", names.x);
-    return {names.width, under + 4, out};
-}
-
-/// Images under a title.
-inline Panel titled(const std::string& title, const Panel& panel)
-{
-    return {panel.width, panel.height + 34,
-            plot::label(0, 14, "start", "title", title) + plot::moved(1, 34, panel.body)};
-}
-
-inline std::string svg(const std::vector<Panel>& panels)
-{
-    const double edge = 18, gap = 28;
-    std::string body;
-    double x = edge, height = 0;
-    for (const Panel& panel : panels) {
-        body += plot::moved(plot::tenth(x), 12, panel.body);
-        x += panel.width + gap;
-        height = (std::max)(height, panel.height);
-    }
-    return plot::document(plot::tenth(x - gap + edge), plot::tenth(height + 24), body);
 }
 
 } // namespace support

@@ -387,31 +387,30 @@ inline std::string moved(double x, double y, std::string_view body)
            "</g>\n";
 }
 
-/// Values in [0, 1] as squares of ink in 16 levels, `side` wide and high.
+/// Values in [0, 1] as squares of ink in 16 levels, `side` wide and high. Neighbours of one level in a row
+/// are one piece, in units of a square: small files.
 inline std::string pixels(const Matrix<float>& values, double side)
 {
     constexpr int levels = 16;
+    std::string pieces[levels + 1];
+    for (Index i = 0; i < values.rows(); ++i)
+        for (Index j = 0, end = 0; j < values.cols(); j = end) {
+            const auto level = [&](Index at) { return std::lround(values(i, at) * levels); };
+            for (end = j + 1; end < values.cols() && level(end) == level(j);)
+                ++end;
+            const std::string run = std::to_string(end - j);
+            pieces[std::clamp(level(j), 0L, static_cast<long>(levels))] +=
+                "M" + std::to_string(j) + " " + std::to_string(i) + "h" + run + "v1h-" + run + "z";
+        }
     std::string out = box(-1, -1, side + 2, side + 2, "cell", 3);
-    const double h = side / static_cast<double>(values.rows());
-    const double w = side / static_cast<double>(values.cols());
-    const std::string cell =
-        std::string("h").append(at(w)).append("v").append(at(h)).append("h-").append(at(w)).append(
-            "z");
-    for (int level = 1; level <= levels; ++level) {
-        std::string path;
-        for (Index i = 0; i < values.rows(); ++i)
-            for (Index j = 0; j < values.cols(); ++j)
-                if (std::lround(values(i, j) * levels) == level)
-                    path.append("M")
-                        .append(at(static_cast<double>(j) * w))
-                        .append(" ")
-                        .append(at(static_cast<double>(i) * h))
-                        .append(cell);
-        if (!path.empty())
-            out += "<path d=\"" + path + "\" class=\"ink\" shape-rendering=\"crispEdges\"" +
-                   " fill-opacity=\"" + at(static_cast<double>(level) / levels) + "\"/>\n";
-    }
-    return out;
+    out += "<g transform=\"scale(" + at(side / static_cast<double>(values.cols())) + " " +
+           at(side / static_cast<double>(values.rows())) +
+           ")\" class=\"ink\" shape-rendering=\"crispEdges\">\n";
+    for (int level = 1; level <= levels; ++level)
+        if (!pieces[level].empty())
+            out += "<path d=\"" + pieces[level] + "\" fill-opacity=\"" +
+                   at(static_cast<double>(level) / levels) + "\"/>\n";
+    return out + "</g>\n";
 }
 
 /// Accuracy over confidence, the gap between them, and how often each confidence occurs.
@@ -592,6 +591,27 @@ inline std::string svg(const ImageGrid& grid)
     const Panel panel = images(grid);
     return plot::document(panel.width + 2 * edge, panel.height + edge + 8,
                           plot::moved(edge, edge, panel.body));
+}
+
+/// A panel under a title.
+inline Panel titled(const std::string& title, const Panel& panel)
+{
+    return {panel.width, panel.height + 34,
+            plot::label(0, 14, "start", "title", title) + plot::moved(1, 34, panel.body)};
+}
+
+/// Panels side by side.
+inline std::string svg(const std::vector<Panel>& panels)
+{
+    const double edge = 18, gap = 28;
+    std::string body;
+    double x = edge, height = 0;
+    for (const Panel& panel : panels) {
+        body += plot::moved(x, 12, panel.body);
+        x += panel.width + gap;
+        height = (std::max)(height, panel.height);
+    }
+    return plot::document(x - gap + edge, height + 24, body);
 }
 
 /// The picture as a document of its own, with its colours and a background.
