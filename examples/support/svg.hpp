@@ -387,6 +387,32 @@ inline std::string moved(double x, double y, std::string_view body)
            "</g>\n";
 }
 
+/// Values in [0, 1] as squares of ink in 16 levels, `side` wide and high. Neighbours of one level in a row
+/// are one piece, in units of a square: small files.
+inline std::string pixels(const Matrix<float>& values, double side)
+{
+    constexpr int levels = 16;
+    std::string pieces[levels + 1];
+    for (Index i = 0; i < values.rows(); ++i)
+        for (Index j = 0, end = 0; j < values.cols(); j = end) {
+            const auto level = [&](Index at) { return std::lround(values(i, at) * levels); };
+            for (end = j + 1; end < values.cols() && level(end) == level(j);)
+                ++end;
+            const std::string run = std::to_string(end - j);
+            pieces[std::clamp(level(j), 0L, static_cast<long>(levels))] +=
+                "M" + std::to_string(j) + " " + std::to_string(i) + "h" + run + "v1h-" + run + "z";
+        }
+    std::string out = box(-1, -1, side + 2, side + 2, "cell", 3);
+    out += "<g transform=\"scale(" + at(side / static_cast<double>(values.cols())) + " " +
+           at(side / static_cast<double>(values.rows())) +
+           ")\" class=\"ink\" shape-rendering=\"crispEdges\">\n";
+    for (int level = 1; level <= levels; ++level)
+        if (!pieces[level].empty())
+            out += "<path d=\"" + pieces[level] + "\" fill-opacity=\"" +
+                   at(static_cast<double>(level) / levels) + "\"/>\n";
+    return out + "</g>\n";
+}
+
 /// Accuracy over confidence, the gap between them, and how often each confidence occurs.
 inline std::string reliability(const ReliabilityDiagram& d, double width, double height)
 {
@@ -525,67 +551,82 @@ inline std::string svg(const BarChart& chart)
     return plot::document(width, floor + bottom, body);
 }
 
+/// A drawing, and the room that it takes.
+struct Panel {
+    double width = 0;
+    double height = 0;
+    std::string body{};
+};
+
 /// Dark on light, or light on dark where the reader's system is dark.
-inline std::string svg(const ImageGrid& grid)
+inline Panel images(const ImageGrid& grid, double side = 76)
 {
-    const double side = 76, gap = 16, edge = 18, caption = 18;
+    const double gap = 16, caption = 18;
     double left = 0;
     std::size_t columns = 0;
     for (const ImageGrid::ImageRow& row : grid.rows) {
-        left = (std::max)(left, edge + 14 + 6.6 * static_cast<double>(text_width(row.name)));
+        left = (std::max)(left, 14 + 6.6 * static_cast<double>(text_width(row.name)));
         columns = (std::max)(columns, row.images.size());
     }
-    constexpr int levels = 16;
     std::string body;
-    double y = edge;
+    double y = 0;
     for (const ImageGrid::ImageRow& row : grid.rows) {
-        body += plot::label(edge, y + side / 2 + 4, "start", "", row.name);
+        body += plot::label(0, y + side / 2 + 4, "start", "", row.name);
         double x = left;
         for (const ImageGrid::Image& image : row.images) {
-            std::string cells = plot::box(-1, -1, side + 2, side + 2, "cell", 3);
-            const double h = side / static_cast<double>(image.pixels.rows());
-            const double w = side / static_cast<double>(image.pixels.cols());
-            const std::string cell = std::string("h")
-                                         .append(plot::at(w))
-                                         .append("v")
-                                         .append(plot::at(h))
-                                         .append("h-")
-                                         .append(plot::at(w))
-                                         .append("z");
-            for (int level = 1; level <= levels; ++level) {
-                std::string path;
-                for (Index i = 0; i < image.pixels.rows(); ++i)
-                    for (Index j = 0; j < image.pixels.cols(); ++j)
-                        if (std::lround(image.pixels(i, j) * levels) == level)
-                            path.append("M")
-                                .append(plot::at(static_cast<double>(j) * w))
-                                .append(" ")
-                                .append(plot::at(static_cast<double>(i) * h))
-                                .append(cell);
-                if (!path.empty())
-                    cells += "<path d=\"" + path +
-                             "\" class=\"ink\" shape-rendering=\"crispEdges\"" +
-                             " fill-opacity=\"" + plot::at(static_cast<double>(level) / levels) +
-                             "\"/>\n";
-            }
-            cells += plot::label(side / 2, side + 14, "middle", "muted small", image.caption);
+            const std::string cells =
+                plot::pixels(image.pixels, side) +
+                plot::label(side / 2, side + 14, "middle", "muted small", image.caption);
             body += plot::moved(x, y, cells);
             x += side + gap;
         }
         y += side + caption + gap;
     }
-    return plot::document(left + static_cast<double>(columns) * (side + gap) - gap + edge,
-                          y - gap + 8, body);
+    return {left + static_cast<double>(columns) * (side + gap) - gap, y - gap, body};
 }
 
-/// The picture as a file of its own, with its colours and a background.
-inline void write_svg(const std::filesystem::path& path, const std::string& picture)
+inline std::string svg(const ImageGrid& grid)
+{
+    const double edge = 18;
+    const Panel panel = images(grid);
+    return plot::document(panel.width + 2 * edge, panel.height + edge + 8,
+                          plot::moved(edge, edge, panel.body));
+}
+
+/// A panel under a title.
+inline Panel titled(const std::string& title, const Panel& panel)
+{
+    return {panel.width, panel.height + 34,
+            plot::label(0, 14, "start", "title", title) + plot::moved(1, 34, panel.body)};
+}
+
+/// Panels side by side.
+inline std::string svg(const std::vector<Panel>& panels)
+{
+    const double edge = 18, gap = 28;
+    std::string body;
+    double x = edge, height = 0;
+    for (const Panel& panel : panels) {
+        body += plot::moved(x, 12, panel.body);
+        x += panel.width + gap;
+        height = (std::max)(height, panel.height);
+    }
+    return plot::document(x - gap + edge, height + 24, body);
+}
+
+/// The picture as a document of its own, with its colours and a background.
+inline std::string standalone(const std::string& picture)
 {
     const std::size_t head = picture.find('>') + 1;
+    return picture.substr(0, head) + "\n<style>" + std::string(svg_style) +
+           "</style>\n<rect width=\"100%\" height=\"100%\" rx=\"8\" class=\"surface\"/>" +
+           picture.substr(head);
+}
+
+inline void write_svg(const std::filesystem::path& path, const std::string& picture)
+{
     std::ofstream file(path);
-    file << picture.substr(0, head) << "\n<style>" << svg_style
-         << "</style>\n<rect width=\"100%\" height=\"100%\" rx=\"8\" class=\"surface\"/>"
-         << picture.substr(head);
+    file << standalone(picture);
     if (!file.flush())
         throw std::runtime_error(path.string() + ": cannot be written");
 }

@@ -69,6 +69,11 @@ echo '# define TEMPERATURE 1' >>include/temper/core/config.hpp
 notices 'include/temper/core/config.hpp:5: macros begin with TEMPER_'
 echo '#define CHECK(x) x' >>include/temper/loss/focal_loss.hpp
 notices 'include/temper/loss/focal_loss.hpp:2: macros begin with TEMPER_'
+echo '![A curve](images/curve.svg)' >docs/page.md
+notices 'docs/page.md:1: shows images/curve.svg, which is not there'
+mkdir docs/images
+echo '<svg/>' >docs/images/curve.svg
+notices 'docs/images/curve.svg: is on no page'
 
 # Adapters may, and comments and sentences may say whom they are for.
 mkdir include/temper/adapt
@@ -76,6 +81,9 @@ printf '%s\n' "$spdx" '#include <torch/torch.h>' 'inline void f(at::Tensor, Eige
     >include/temper/adapt/torch.hpp
 echo 'const char* s = "xt::eval in xtensor"; // Eigen::Ref, torch::Tensor, and MPI_Allreduce of xsimd::batch' \
     >>include/temper/loss/focal_loss.hpp
+mkdir docs/images
+echo '<svg/>' >docs/images/curve.svg
+echo 'In a page: ![A curve (of a loss)](images/curve.svg)' >docs/page.md
 "$lint" "$tree" || failed=1
 plant
 

@@ -148,10 +148,11 @@ void kernel::SpatialSoftmaxAggregate<T>::forward(const View<const T, 5>& f,
                                                  const Destination<T, 4>& y,
                                                  const Destination<T, 4>& a)
 {
-    const auto [models, n, c, h, w] = f.extents;
+    const Index models = f.extents[0], n = f.extents[1], c = f.extents[2];
+    const Index h = f.extents[3], w = f.extents[4];
     Workspace::Frame frame;
     const simd::Slices<double> slices(frame, f.size(), models);
-    parallel_for(n * h, f.size(), [&, models = models, c = c, h = h, w = w](Index line) {
+    parallel_for(n * h, f.size(), [&](Index line) {
         double* const at = slices.mine();
         const Index i = line / h;
         const Index r = line % h;
@@ -176,10 +177,11 @@ void kernel::SpatialSoftmaxAggregate<T>::pullback(const View<const T, 5>& f,
                                                   const Destination<T, 5>& gf,
                                                   const Destination<T, 4>& gl)
 {
-    const auto [models, n, c, h, w] = f.extents;
+    const Index models = f.extents[0], n = f.extents[1], c = f.extents[2];
+    const Index h = f.extents[3], w = f.extents[4];
     Workspace::Frame frame;
     const simd::Slices<double> slices(frame, f.size(), 2 * models);
-    parallel_for(n * h, f.size(), [&, models = models, c = c, h = h, w = w](Index line) {
+    parallel_for(n * h, f.size(), [&](Index line) {
         double* const a = slices.mine();
         double* const q = a + models;
         const Index i = line / h;
