@@ -3,14 +3,11 @@
 // temper_pictures: draws a picture of each technique on the pages on mixing, noisy labels and
 // semi-supervised learning, from values that the library computes.
 //
-//   temper_pictures --out docs/images       draws them
-//   temper_pictures --check docs/images     fails where a file is not what would be drawn
+//   temper_pictures --out docs/images
 
 #include <cstdio>
 #include <exception>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <string>
 
 #include <CLI/CLI.hpp>
@@ -25,11 +22,10 @@ namespace {
 
 int run(int argc, char** argv)
 {
-    std::string out, check;
+    std::string out;
     std::string data = TEMPER_DEMO_DATA;
     CLI::App app{"What each technique does, as pictures"};
-    auto* draw = app.add_option("--out", out, "write SVG files into this folder");
-    app.add_option("--check", check, "compare with the SVG files of this folder")->excludes(draw);
+    app.add_option("--out", out, "write SVG files into this folder")->required();
     app.add_option("--data", data, "folder of digits.csv")->capture_default_str();
     CLI11_PARSE(app, argc, argv);
 
@@ -40,24 +36,11 @@ int run(int argc, char** argv)
     pictures::sample_weights(digits, album);
     pictures::semi_supervised(digits, album);
 
-    int wrong = 0;
-    for (const auto& [name, picture] : album) {
-        if (!out.empty()) {
-            std::filesystem::create_directories(out);
-            support::write_svg(std::filesystem::path(out) / (name + ".svg"), picture);
-        }
-        if (check.empty())
-            continue;
-        const std::filesystem::path path = std::filesystem::path(check) / (name + ".svg");
-        std::ifstream file(path);
-        const std::string stored{std::istreambuf_iterator<char>(file), {}};
-        if (stored != support::standalone(picture)) {
-            std::printf("%s is not what would be drawn\n", path.string().c_str());
-            ++wrong;
-        }
-    }
-    std::printf("%zu pictures, %d differ\n", album.size(), wrong);
-    return wrong == 0 ? 0 : 1;
+    std::filesystem::create_directories(out);
+    for (const auto& [name, picture] : album)
+        support::write_svg(std::filesystem::path(out) / (name + ".svg"), picture);
+    std::printf("%zu pictures\n", album.size());
+    return 0;
 }
 
 } // namespace
