@@ -93,13 +93,13 @@ namespace temper::inline TEMPER_ABI {
 
 namespace kernel::collapse {
 
-using Rows = MatrixView<const double>;
+using Doubles = MatrixView<const double>;
 
-inline double norm(const Rows& m) { return std::sqrt(linalg::squared_norm(m)); }
+inline double norm(const Doubles& m) { return std::sqrt(linalg::squared_norm(m)); }
 inline double inverse(double x) { return x == 0 ? 0 : 1 / x; }
 
 /// |G / |G| - E|, G = a b'
-inline double from_frame(const Rows& a, const Rows& b)
+inline double from_frame(const Doubles& a, const Doubles& b)
 {
     const Index k = a.rows();
     if (k < 2)
@@ -119,7 +119,7 @@ inline double from_frame(const Rows& a, const Rows& b)
 }
 
 /// How unequal the rows are in length, and how far their angles are from those of a simplex.
-inline std::array<double, 2> unequal(const Rows& m)
+inline std::array<double, 2> unequal(const Doubles& m)
 {
     const Index k = m.rows();
     if (k < 2)
@@ -175,7 +175,7 @@ NeuralCollapse kernel::NeuralCollapseMetrics<T>::run(MatrixView<const T> h, cons
             classifier(k, j) = static_cast<double>(w(c, j));
         place_of[c] = k++;
     }
-    const Rows W = classifier.block(0, 0, k, d);
+    const Doubles W = classifier.block(0, 0, k, d);
     const MatrixView<double> x = frame.matrix<double>(n, d);
     const MatrixView<double> means = frame.matrix<double>(k, d);
     const MatrixView<double> centred = frame.matrix<double>(k, d);
@@ -193,16 +193,16 @@ NeuralCollapse kernel::NeuralCollapseMetrics<T>::run(MatrixView<const T> h, cons
         for (Index c = 0; c < k; ++c)
             centred(c, j) = means(c, j) - mean;
     }
-    const Rows M = centred;
+    const Doubles M = centred;
 
     // NC4, before x is centred. The nearest mean is where |mu|^2 / 2 - <h, mu> is least.
     const MatrixView<double> by_classifier = frame.matrix<double>(n, k);
     const MatrixView<double> by_mean = frame.matrix<double>(n, k);
     linalg::product(by_classifier, 1, x, W.transposed(), 0);
-    linalg::product(by_mean, 1, x, Rows(means).transposed(), 0);
+    linalg::product(by_mean, 1, x, Doubles(means).transposed(), 0);
     auto* half = frame.take<double>(k);
     for (Index c = 0; c < k; ++c)
-        half[c] = linalg::squared_norm(Rows(means).block(c, 0, 1, d)) / 2;
+        half[c] = linalg::squared_norm(Doubles(means).block(c, 0, 1, d)) / 2;
     for (Index i = 0; i < n; ++i) {
         Index said = 0;
         Index nearest = 0;
@@ -219,7 +219,7 @@ NeuralCollapse kernel::NeuralCollapseMetrics<T>::run(MatrixView<const T> h, cons
     for (Index i = 0; i < n; ++i)
         for (Index j = 0; j < d; ++j)
             x(i, j) -= means(place_of[y[i]], j);
-    const double within = linalg::squared_norm(Rows(x)) / static_cast<double>(n);
+    const double within = linalg::squared_norm(Doubles(x)) / static_cast<double>(n);
     const double between = linalg::squared_norm(M) / classes;
     if (between == 0)
         out.nc1 = out.nc1_ratio = within == 0 ? 0 : std::numeric_limits<double>::infinity();
