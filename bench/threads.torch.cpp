@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "torch.hpp"
 
+#ifdef _OPENMP
 #include <omp.h>
 
 namespace {
@@ -13,3 +14,4 @@ const bool same_threads_for_all = [] {
 }();
 
 } // namespace
+#endif
