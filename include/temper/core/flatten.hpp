@@ -59,10 +59,6 @@ void each_entry(const AnyView<E>& v, const F& f)
     }
 }
 
-} // namespace detail
-
-namespace detail {
-
 /// Samples of any rank but a single number.
 template <class T, class A>
 [[nodiscard]] AnyView<const T> batch(Border<T>& border, std::string_view name, const A& argument)
@@ -71,22 +67,6 @@ template <class T, class A>
     if (v.rank == 0)
         fail<ShapeError>(border.component(), name, "is a number", "of shape [n, ...]");
     return v;
-}
-
-/// Scratch of the shape of v, dense, the last dimension first.
-template <class T, class S>
-[[nodiscard]] AnyView<T> dense_rows(Workspace::Frame& frame, const AnyView<S>& v)
-{
-    AnyView<T> dense;
-    dense.data = frame.take<T>(v.size());
-    dense.rank = v.rank;
-    dense.extents = v.extents;
-    Index stride = 1;
-    for (int d = v.rank - 1; d >= 0; --d) {
-        dense.strides[place(d)] = stride;
-        stride *= (std::max)(v.extent(d), Index{1});
-    }
-    return dense;
 }
 
 } // namespace detail

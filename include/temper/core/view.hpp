@@ -404,6 +404,22 @@ template <class T, std::size_t R>
     return detail::at_rest_if_null(v);
 }
 
+/// A dense row-major window on memory, of the shape of v.
+template <class T, class S>
+[[nodiscard]] AnyView<T> row_major_like(T* memory, const AnyView<S>& v)
+{
+    AnyView<T> dense;
+    dense.data = memory;
+    dense.rank = v.rank;
+    dense.extents = v.extents;
+    Index stride = 1;
+    for (int i = v.rank; i-- > 0;) {
+        dense.strides[place(i)] = stride;
+        stride *= (std::max)(v.extent(i), Index{1});
+    }
+    return dense;
+}
+
 /// A strided window on memory, strides counted in elements: view(p, {n, d}, {ld, 1}).
 template <class T, std::size_t R>
 [[nodiscard]] View<T, static_cast<int>(R)> view(T* data, const Index (&extents)[R],

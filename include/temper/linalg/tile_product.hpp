@@ -66,8 +66,9 @@ template <Index width, class T>
         const T* from = m.data + i * down;
         Index p = 0;
         if (along == 1 && V::size > 1) {
-            // Rows in groups of a pack, one after the other so that registers hold them, but for the last
-            // rows that a group lacks: what it writes for them is overwritten by what follows it.
+            // Rows in groups of a pack, each transposed on its own so that registers hold it. Where the last
+            // group lacks rows, what it writes for them is overwritten by the next column: then columns
+            // are written whole, one after the other.
             constexpr auto groups = static_cast<std::size_t>((width + V::size - 1) / V::size);
             constexpr std::size_t at_once = width % V::size == 0 ? 1 : groups;
             for (; p + V::size <= k; p += V::size)

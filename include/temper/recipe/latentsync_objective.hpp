@@ -100,8 +100,8 @@ LatentSyncTerms LatentSyncObjective::operator()(const N& eps, const Z& noise, co
     sync_encoder.forward(hat, into(embedded));
     if (to) {
         terms.sync = sync(embedded, sound, ones, into(by_embedded));
-        const AnyView<T> by_hat = detail::dense_rows<T>(scratch, hat);
-        const AnyView<T> of_trepa = detail::dense_rows<T>(scratch, hat);
+        const AnyView<T> by_hat = row_major_like(scratch.template take<T>(hat.size()), hat);
+        const AnyView<T> of_trepa = row_major_like(scratch.template take<T>(hat.size()), hat);
         sync_encoder.pullback(hat, MatrixView<const T>(by_embedded), into(by_hat));
         terms.trepa = clips(hat, xs, into(of_trepa));
         for (Index i = 0; i < hat.size(); ++i)

@@ -210,7 +210,8 @@ double Alignment<Extractor, Similarity>::encode(E& encoder, const X& frames, con
                             detail::as_said<T>({}, b), rest...);
         if (gx) {
             // An encoder overwrites: what is added to goes through scratch.
-            const AnyView<T> to = gx.adds() ? detail::dense_rows<T>(scratch, x) : gx.view;
+            const AnyView<T> to =
+                gx.adds() ? row_major_like(scratch.template take<T>(x.size()), x) : gx.view;
             // The scale went in with ga, so overwriting is at scale 1.
             encoder.pullback(x, MatrixView<const T>(ga.view), into(to));
             if (gx.adds())

@@ -423,16 +423,7 @@ void map(const std::array<AnyView<const T>, I>& in, const std::array<AnyDestinat
 template <class T>
 [[nodiscard]] AnyDestination<T> dense_like(T* memory, const AnyView<const T>& v)
 {
-    AnyView<T> dense;
-    dense.data = memory;
-    dense.rank = v.rank;
-    dense.extents = v.extents;
-    Index stride = 1;
-    for (int i = v.rank; i-- > 0;) {
-        dense.strides[place(i)] = stride;
-        stride *= (std::max)(v.extent(i), Index{1});
-    }
-    return {dense, 1, Mode::overwrite};
+    return {row_major_like(memory, v), 1, Mode::overwrite};
 }
 
 // ---- one row -------------------------------------------------------------------------------------
