@@ -13,7 +13,6 @@
 // with the same picture to the last byte.
 
 #include <cstdio>
-#include <exception>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -29,11 +28,8 @@
 #include "support/data.hpp"
 #include "support/denoiser.hpp"
 #include "support/latent.hpp"
+#include "support/program.hpp"
 #include "support/svg.hpp"
-
-#ifndef TEMPER_DEMO_DATA
-#define TEMPER_DEMO_DATA "examples/data"
-#endif
 
 namespace {
 
@@ -44,7 +40,7 @@ namespace fs = std::filesystem;
 
 struct Options {
     fs::path out = "consistency";
-    std::string data = TEMPER_DEMO_DATA;
+    std::string data = TEMPER_EXAMPLE_DATA;
     Index steps = 12000;
     std::uint64_t seed = 1;
     bool quick = false;
@@ -194,11 +190,5 @@ int main_of(int argc, char** argv)
 
 int main(int argc, char** argv)
 {
-    try {
-        return main_of(argc, argv);
-    }
-    catch (const std::exception& error) {
-        std::fprintf(stderr, "temper_consistency: %s\n", error.what());
-        return 1;
-    }
+    return support::program("temper_consistency", main_of, argc, argv);
 }

@@ -10,7 +10,6 @@
 
 #include <array>
 #include <cstdio>
-#include <exception>
 #include <filesystem>
 #include <fstream>
 #include <stdexcept>
@@ -20,10 +19,7 @@
 #include <nlohmann/json.hpp>
 
 #include "digits/experiment.hpp"
-
-#ifndef TEMPER_DEMO_DATA
-#define TEMPER_DEMO_DATA "examples/data"
-#endif
+#include "support/program.hpp"
 
 namespace {
 
@@ -57,7 +53,7 @@ void write_json(const std::filesystem::path& path, const std::vector<support::Ro
 int run(int argc, char** argv)
 {
     demo::Options options;
-    std::string data = TEMPER_DEMO_DATA;
+    std::string data = TEMPER_EXAMPLE_DATA;
     std::string json;
     std::string out;
 
@@ -123,13 +119,4 @@ int run(int argc, char** argv)
 
 } // namespace
 
-int main(int argc, char** argv)
-{
-    try {
-        return run(argc, argv);
-    }
-    catch (const std::exception& error) {
-        std::fprintf(stderr, "temper_demo: %s\n", error.what());
-        return 1;
-    }
-}
+int main(int argc, char** argv) { return support::program("temper_demo", run, argc, argv); }

@@ -6,24 +6,20 @@
 //   temper_pictures --out docs/images
 
 #include <cstdio>
-#include <exception>
 #include <filesystem>
 #include <string>
 
 #include <CLI/CLI.hpp>
 
 #include "pictures/pictures.hpp"
-
-#ifndef TEMPER_DEMO_DATA
-#define TEMPER_DEMO_DATA "examples/data"
-#endif
+#include "support/program.hpp"
 
 namespace {
 
 int run(int argc, char** argv)
 {
     std::string out;
-    std::string data = TEMPER_DEMO_DATA;
+    std::string data = TEMPER_EXAMPLE_DATA;
     CLI::App app{"What each technique does, as pictures"};
     app.add_option("--out", out, "write SVG files into this folder")->required();
     app.add_option("--data", data, "folder of digits.csv")->capture_default_str();
@@ -45,13 +41,4 @@ int run(int argc, char** argv)
 
 } // namespace
 
-int main(int argc, char** argv)
-{
-    try {
-        return run(argc, argv);
-    }
-    catch (const std::exception& error) {
-        std::fprintf(stderr, "temper_pictures: %s\n", error.what());
-        return 1;
-    }
-}
+int main(int argc, char** argv) { return support::program("temper_pictures", run, argc, argv); }

@@ -19,6 +19,10 @@
 #include "support/matrix.hpp"
 #include "support/random.hpp"
 
+#ifndef TEMPER_EXAMPLE_DATA // set by CMake; otherwise programs are run from the top folder
+#define TEMPER_EXAMPLE_DATA "examples/data"
+#endif
+
 namespace support {
 
 /// Samples with a class: x [n, features], y [n] in 0 .. classes - 1.

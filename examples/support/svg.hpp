@@ -399,8 +399,16 @@ inline std::string pixels(const Matrix<float>& values, double side)
             for (end = j + 1; end < values.cols() && level(end) == level(j);)
                 ++end;
             const std::string run = std::to_string(end - j);
-            pieces[std::clamp(level(j), 0L, static_cast<long>(levels))] +=
-                "M" + std::to_string(j) + " " + std::to_string(i) + "h" + run + "v1h-" + run + "z";
+            pieces[std::clamp(level(j), 0L, static_cast<long>(levels))]
+                .append("M")
+                .append(std::to_string(j))
+                .append(" ")
+                .append(std::to_string(i))
+                .append("h")
+                .append(run)
+                .append("v1h-")
+                .append(run)
+                .append("z");
         }
     std::string out = box(-1, -1, side + 2, side + 2, "cell", 3);
     out += "<g transform=\"scale(" + at(side / static_cast<double>(values.cols())) + " " +

@@ -15,7 +15,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <exception>
 #include <memory>
 #include <string>
 #include <vector>
@@ -29,10 +28,7 @@
 
 #include "support/data.hpp"
 #include "support/mlp.hpp"
-
-#ifndef TEMPER_DEMO_DATA
-#define TEMPER_DEMO_DATA "examples/data"
-#endif
+#include "support/program.hpp"
 
 namespace {
 
@@ -132,7 +128,7 @@ int run(int argc, char** argv)
 {
     support::Index epochs = 20;
     double tolerance = 1e-5;
-    std::string data = TEMPER_DEMO_DATA;
+    std::string data = TEMPER_EXAMPLE_DATA;
     CLI::App app{"one objective of temper, trained in plain Eigen and in libtorch"};
     app.add_option("--epochs", epochs, "how long to train")->capture_default_str();
     app.add_option("--tolerance", tolerance, "relative difference of losses that is let pass")
@@ -175,13 +171,4 @@ int run(int argc, char** argv)
 
 } // namespace
 
-int main(int argc, char** argv)
-{
-    try {
-        return run(argc, argv);
-    }
-    catch (const std::exception& error) {
-        std::fprintf(stderr, "temper_torch: %s\n", error.what());
-        return 1;
-    }
-}
+int main(int argc, char** argv) { return support::program("temper_torch", run, argc, argv); }
