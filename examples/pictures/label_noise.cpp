@@ -291,7 +291,7 @@ Matrix shades(const std::vector<std::int64_t>& map)
 
 std::string adele()
 {
-    // Agreements with the labels: learned early, late, and both slower and better.
+    // Agreement with the labels, of a class that is learned at once and of one that takes long.
     const std::vector<temper::LearningCurve> truth{{0.85, 0.95, 1.5}, {0.7, 0.8, 4}};
     const temper::MemorizationOnset onset{.epochs = 16};
     auto rng = temper::stream(5, 0, "agreement");
@@ -341,8 +341,11 @@ std::string adele()
     using Map = Eigen::Map<Eigen::Matrix<std::int64_t, -1, -1, Eigen::RowMajor>>;
     const Map from(given.data(), side, side);
     Map to(corrected.data(), side, side);
+    std::vector<std::uint8_t> now_flagged{0}; // the background is never flagged
+    for (const double epoch : flagged)
+        now_flagged.push_back(epoch > 0 && epoch <= 10 ? 1 : 0);
     temper::LabelCorrection{.threshold = 0.8, .background_threshold = 0.8}.apply(
-        labels(from), probabilities, std::vector<std::uint8_t>{0, 1, 0}, into(to));
+        labels(from), probabilities, now_flagged, into(to));
     std::vector<std::int64_t> predicted(side * side);
     for (Index i = 0; i < side * side; ++i)
         predicted[static_cast<std::size_t>(i)] = at(0, i) > 0.5 ? 0 : at(1, i) > at(2, i) ? 1 : 2;

@@ -75,7 +75,10 @@ inline std::string key(const std::vector<Curve>& curves, double width, double& y
 /// A curve as lines that end where it leaves the axes.
 inline std::string path(const Curve& c, const Axis& x, const Axis& y)
 {
-    const auto inside = [&](std::size_t i) { return c.y[i] >= y.low && c.y[i] <= y.high; };
+    const double slack = 1e-9 * (y.high - y.low); // a rounding error is no reason to end
+    const auto inside = [&](std::size_t i) {
+        return c.y[i] >= y.low - slack && c.y[i] <= y.high + slack;
+    };
     const std::string classes =
         "\" class=\"line s" + std::to_string(c.colour) + (c.mark == Mark::dashed ? " dashed" : "");
     std::string out, points;
@@ -106,7 +109,6 @@ inline Panel lines(const Axes& axes, const std::vector<Curve>& curves)
 {
     const double left = axes.bare ? 4 : 46, right = 10, top = axes.bare ? 30 : 44, floor = 206;
     plot::Range xs = axes.x_range, ys = axes.y_range;
-
     for (const Curve& c : curves) {
         for (std::size_t i = 0; axes.x_range.empty() && i < c.x.size(); ++i)
             xs.see(c.x[i]);
