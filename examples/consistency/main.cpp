@@ -3,7 +3,7 @@
 // temper_consistency: trains a consistency model on real handwritten digits in a 16-dimensional latent space,
 // and draws digits in one step and in two.
 //
-//   temper_consistency                    a few minutes; run.ckpt, run.csv and samples.svg in ./consistency
+//   temper_consistency                    a minute; run.ckpt, run.csv and samples.svg in ./consistency
 //   temper_consistency --quick            seconds, digits that are less pretty
 //   temper_consistency --latent           the latent techniques: Cauchy, optimal transport, early diffusion loss,
 //                                         normalisation without gain
@@ -146,8 +146,9 @@ void run(const Options& options, const Recipe& recipe)
         for (Index i = 0; i < shown; ++i)
             grid.rows[row].images.push_back(image(pictures[row], i));
     support::write_svg(options.out / "samples.svg", support::svg(grid));
-    std::printf("%td steps, last loss %.4g. Picture: %s\n", state.step,
-                report.size() > 0 ? report["loss"] : 0.0,
+    if (report.size() > 0)
+        std::printf("Last loss %.4g. ", report["loss"]);
+    std::printf("Picture after %td steps: %s\n", state.step,
                 (options.out / "samples.svg").string().c_str());
 }
 

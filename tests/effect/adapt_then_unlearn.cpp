@@ -38,9 +38,9 @@ struct Mixture {
     }
 };
 
-Run unlearn(double gamma)
+Run unlearn(double gamma, std::uint64_t seed)
 {
-    auto rng = temper::stream(7, 0, "modes");
+    auto rng = temper::stream(seed, 0, "modes");
     Mixture model;
     model.numbers << 0, -2, 0, 2, 0;
     const auto around = [&](float at) {
@@ -62,9 +62,19 @@ Run unlearn(double gamma)
                                                    temper::add_to(g));
         model.numbers -= 0.1F * g;
     }
+    return {1 / (1 + std::exp(-static_cast<double>(model.numbers(0, 0)))),
+            static_cast<double>(std::hypot(model.numbers(0, 3) - 2, model.numbers(0, 4)))};
+}
+
+/// The means of three runs.
+Run unlearn(double gamma)
+{
     Run run;
-    run.unwanted = 1 / (1 + std::exp(-static_cast<double>(model.numbers(0, 0))));
-    run.kept = static_cast<double>(std::hypot(model.numbers(0, 3) - 2, model.numbers(0, 4)));
+    for (const std::uint64_t seed : {1, 2, 3}) {
+        const Run one = unlearn(gamma, seed);
+        run.unwanted += one.unwanted / 3;
+        run.kept += one.kept / 3;
+    }
     std::printf("Adapt then Unlearn: repulsion %.0f: mass of the unwanted mode %.3f, the other has "
                 "moved by %.3f\n",
                 gamma, run.unwanted, run.kept);

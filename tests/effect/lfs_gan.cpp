@@ -9,11 +9,18 @@
 
 using namespace effect::distillation;
 
-TEST_CASE("a few modulating numbers learn a second task and leave the first as it was", "[effect]")
+namespace {
+
+struct Run {
+    double unmodulated, second; ///< accuracies on the second task
+    double first, again;        ///< on the first one, before and after
+};
+
+Run modulate_for_second_task(std::uint64_t seed)
 {
-    const Digits digits(1, 800);
-    Classifier network({64, 96, 64}, 1);
-    train_on_labels(network, digits.train, 30, 1);
+    const Digits digits(seed, 800);
+    Classifier network({64, 96, 64}, seed);
+    train_on_labels(network, digits.train, 30, seed);
     const auto upside_down = [](const support::LabelledData& data) {
         support::LabelledData other = data;
         other.x = data.x.rowwise().reverse();
@@ -33,7 +40,7 @@ TEST_CASE("a few modulating numbers learn a second task and leave the first as i
         return temper::LeftModulationLinear::Gradients<float>{into(m[0]), into(m[1]), into(m[2]),
                                                               into(m[3])};
     };
-    auto rng = temper::stream(1, 0, "factors");
+    auto rng = temper::stream(seed, 0, "factors");
     left.init(rng, destinations(factors));
     const auto views = [](std::vector<Matrix<float>>& m) {
         return temper::tensors(m[0], m[1], m[2], m[3]);
@@ -46,7 +53,7 @@ TEST_CASE("a few modulating numbers learn a second task and leave the first as i
         temper::view(factors[0]), temper::view(factors[1]), temper::view(factors[2]),
         temper::view(factors[3])};
     const auto modulate = [&] { left.forward(w, now, into(network.trunk.network.weight(0))); };
-    for_each_batch(train, 60, 2, [&](const Matrix<float>& x, const std::vector<int>& y) {
+    for_each_batch(train, 60, seed + 10, [&](const Matrix<float>& x, const std::vector<int>& y) {
         modulate();
         const Matrix<float>& z = network.forward(x);
         g.resize(z.rows(), 10);
@@ -62,16 +69,31 @@ TEST_CASE("a few modulating numbers learn a second task and leave the first as i
     const double second = network.accuracy(test.x, test.y);
     network.trunk.network.weight(0) = w;
     const double again = network.accuracy(digits.test.x, digits.test.y);
+    return {unmodulated, second, first, again};
+}
+
+} // namespace
+
+TEST_CASE("a few modulating numbers learn a second task and leave the first as it was", "[effect]")
+{
+    Run mean{};
+    for (const std::uint64_t seed : {1, 2, 3}) {
+        const Run run = modulate_for_second_task(seed);
+        CHECK(run.second > run.unmodulated + 0.2);
+        CHECK(run.again == run.first);
+        mean.unmodulated += run.unmodulated / 3;
+        mean.second += run.second / 3;
+        mean.first += run.first / 3;
+        mean.again += run.again / 3;
+    }
     std::printf("LFS-GAN: 320 numbers for 16970: second task %.3f -> %.3f, first %.4f -> %.4f\n",
-                unmodulated, second, first, again);
-    CHECK(second > unmodulated + 0.2);
-    CHECK(again == first);
+                mean.unmodulated, mean.second, mean.first, mean.again);
 }
 
 TEST_CASE("mode seeking keeps what is made near one real sample apart", "[effect]")
 {
-    const auto spread = [](double weight) {
-        auto rng = temper::stream(3, 0, "few shots");
+    const auto spread_of = [](double weight, std::uint64_t seed) {
+        auto rng = temper::stream(seed, 0, "few shots");
         const Matrix<float> real = normal(rng, 5, 2, 2);
         const Matrix<float> z = normal(rng, 40, 4);
         Matrix<float> made = normal(rng, 40, 2), g(40, 2), gw(40, 4);
@@ -97,9 +119,15 @@ TEST_CASE("mode seeking keeps what is made near one real sample apart", "[effect
                     sum += static_cast<double>((made.row(i) - made.row(j)).norm());
                     ++pairs;
                 }
-        std::printf("LFS-GAN: mode seeking %.1f: mean distance within a cluster %.4f\n", weight,
-                    sum / pairs);
         return sum / pairs;
+    };
+    const auto spread = [&](double weight) {
+        double mean = 0;
+        for (const std::uint64_t seed : {1, 2, 3})
+            mean += spread_of(weight, seed) / 3;
+        std::printf("LFS-GAN: mode seeking %.1f: mean distance within a cluster %.4f\n", weight,
+                    mean);
+        return mean;
     };
     const double without = spread(0);
     CHECK(spread(1) > 1.5 * without);
