@@ -35,7 +35,7 @@ namespace {
 
 using support::Index;
 using Matrix = support::Matrix<float>;
-using Network = support::Mlp<float>;
+using Network = support::Mlp;
 
 /// The parameters (or gradients) of both networks as one list.
 std::vector<temper::AnyView<float>> list_of(Network::Parameters& encoder, Network::Parameters& head)

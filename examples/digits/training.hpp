@@ -21,7 +21,7 @@
 
 namespace demo {
 
-using Network = support::Mlp<float>;
+using Network = support::Mlp;
 
 struct Training {
     support::Index epochs = 100;

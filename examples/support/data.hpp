@@ -6,14 +6,9 @@
 // the file and the line.
 
 #include <algorithm>
-#include <cmath>
 #include <cstddef>
-#include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <span>
-#include <stdexcept>
-#include <string>
 #include <vector>
 
 #include "support/matrix.hpp"
@@ -39,88 +34,27 @@ struct RegressionData {
 };
 
 /// A file of numbers, comma-separated, under one line of column names.
-inline Matrix<float> read_csv(const std::filesystem::path& path, Index columns)
-{
-    std::ifstream file(path);
-    if (!file)
-        throw std::runtime_error(path.string() + ": cannot be opened");
-    std::vector<float> numbers;
-    std::string line;
-    std::getline(file, line);
-    for (Index number = 2; std::getline(file, line); ++number) {
-        if (line.empty() || line == "\r")
-            continue;
-        const char* at = line.c_str();
-        for (Index column = 0; column < columns; ++column) {
-            char* end = nullptr;
-            numbers.push_back(std::strtof(at, &end));
-            const bool last = column + 1 == columns;
-            if (end == at || (last ? *end != '\0' && *end != '\r' : *end != ','))
-                throw std::runtime_error(path.string() + ", line " + std::to_string(number) +
-                                         ": expected " + std::to_string(columns) + " numbers");
-            at = end + 1;
-        }
-    }
-    const Index rows = static_cast<Index>(numbers.size()) / columns;
-    return Eigen::Map<const Matrix<float>>(numbers.data(), rows, columns);
-}
+Matrix<float> read_csv(const std::filesystem::path& path, Index columns);
 
 /// 1,797 handwritten digits, 8 x 8 pixels scaled to [0, 1].
-inline LabelledData load_digits(const std::filesystem::path& folder)
-{
-    const Matrix<float> table = read_csv(folder / "digits.csv", 65);
-    LabelledData digits{.x = table.leftCols(64) / 16.0f, .y = {}, .classes = 10};
-    for (Index i = 0; i < table.rows(); ++i)
-        digits.y.push_back(static_cast<int>(table(i, 64)));
-    return digits;
-}
+LabelledData load_digits(const std::filesystem::path& folder);
 
 /// 442 patients, 10 measurements, and how far the disease went in a year. Nothing is scaled.
-inline RegressionData load_diabetes(const std::filesystem::path& folder)
-{
-    const Matrix<float> table = read_csv(folder / "diabetes.csv", 11);
-    return {.x = table.leftCols(10), .y = table.rightCols(1)};
-}
+RegressionData load_diabetes(const std::filesystem::path& folder);
 
 /// out = the rows of x in the order of the list.
-inline void take_rows(const Matrix<float>& x, std::span<const Index> rows, Matrix<float>& out)
-{
-    out.resize(static_cast<Index>(rows.size()), x.cols());
-    for (std::size_t i = 0; i < rows.size(); ++i)
-        out.row(static_cast<Index>(i)) = x.row(rows[i]);
-}
+void take_rows(const Matrix<float>& x, std::span<const Index> rows, Matrix<float>& out);
 
-inline Matrix<float> take_rows(const Matrix<float>& x, std::span<const Index> rows)
-{
-    Matrix<float> out;
-    take_rows(x, rows, out);
-    return out;
-}
+Matrix<float> take_rows(const Matrix<float>& x, std::span<const Index> rows);
 
 /// out = the labels in the order of the list.
-inline void take_labels(std::span<const int> y, std::span<const Index> rows, std::vector<int>& out)
-{
-    out.resize(rows.size());
-    for (std::size_t i = 0; i < rows.size(); ++i)
-        out[i] = y[static_cast<std::size_t>(rows[i])];
-}
+void take_labels(std::span<const int> y, std::span<const Index> rows, std::vector<int>& out);
 
 /// Row i is 1 at the label of sample i, else 0.
-inline Matrix<float> one_hot(std::span<const int> labels, int classes)
-{
-    Matrix<float> out = Matrix<float>::Zero(static_cast<Index>(labels.size()), classes);
-    for (std::size_t i = 0; i < labels.size(); ++i)
-        out(static_cast<Index>(i), labels[i]) = 1.0f;
-    return out;
-}
+Matrix<float> one_hot(std::span<const int> labels, int classes);
 
 /// Those rows of a labelled data set.
-inline LabelledData take(const LabelledData& data, std::span<const Index> rows)
-{
-    LabelledData out{.x = take_rows(data.x, rows), .y = {}, .classes = data.classes};
-    take_labels(data.y, rows, out.y);
-    return out;
-}
+LabelledData take(const LabelledData& data, std::span<const Index> rows);
 
 /// 0 .. n - 1, shuffled.
 template <class Rng>
@@ -167,15 +101,8 @@ struct Standardizer {
     Matrix<float> mean; // [1, columns]
     Matrix<float> sd;   // [1, columns]; 1 where a column is constant
 
-    explicit Standardizer(const Matrix<float>& x) : mean(x.colwise().mean())
-    {
-        sd = ((x.rowwise() - mean.row(0)).array().square().colwise().mean()).sqrt().matrix();
-        sd = (sd.array() > 0.0f).select(sd, 1.0f);
-    }
-    [[nodiscard]] Matrix<float> operator()(const Matrix<float>& x) const
-    {
-        return (x.rowwise() - mean.row(0)).array().rowwise() / sd.row(0).array();
-    }
+    explicit Standardizer(const Matrix<float>& x);
+    [[nodiscard]] Matrix<float> operator()(const Matrix<float>& x) const;
 };
 
 /// Shuffled row numbers in batches of one size. What does not fill a batch waits for the next

@@ -3,14 +3,8 @@
 
 // What a run is judged by.
 
-#include <algorithm>
-#include <cmath>
-#include <cstddef>
-#include <limits>
 #include <span>
 #include <vector>
-
-#include <Eigen/SVD>
 
 #include "support/matrix.hpp"
 
@@ -22,60 +16,19 @@ struct Summary {
     double sd = 0.0;
 };
 
-inline Summary summarize(std::span<const double> values)
-{
-    Summary summary;
-    if (values.empty())
-        return summary;
-    const auto n = static_cast<double>(values.size());
-    for (const double value : values)
-        summary.mean += value / n;
-    for (const double value : values)
-        summary.sd += (value - summary.mean) * (value - summary.mean);
-    summary.sd = values.size() > 1 ? std::sqrt(summary.sd / (n - 1.0)) : 0.0;
-    return summary;
-}
+Summary summarize(std::span<const double> values);
 
 /// Row-wise softmax, with the row's largest entry subtracted first.
-inline Matrix<float> softmax(const Matrix<float>& logits)
-{
-    Matrix<float> p = (logits.colwise() - logits.rowwise().maxCoeff()).array().exp();
-    p.array().colwise() /= p.rowwise().sum().array();
-    return p;
-}
+Matrix<float> softmax(const Matrix<float>& logits);
 
 /// Column of the largest entry of every row, the lowest on ties.
-inline std::vector<int> predictions(const Matrix<float>& scores)
-{
-    std::vector<int> classes(static_cast<std::size_t>(scores.rows()));
-    for (Index i = 0; i < scores.rows(); ++i) {
-        Index best = 0;
-        scores.row(i).maxCoeff(&best);
-        classes[static_cast<std::size_t>(i)] = static_cast<int>(best);
-    }
-    return classes;
-}
+std::vector<int> predictions(const Matrix<float>& scores);
 
 /// Share of rows whose largest score stands at the label.
-inline double accuracy(const Matrix<float>& scores, std::span<const int> labels)
-{
-    const std::vector<int> predicted = predictions(scores);
-    double right = 0.0;
-    for (std::size_t i = 0; i < labels.size(); ++i)
-        right += predicted[i] == labels[i] ? 1.0 : 0.0;
-    return labels.empty() ? 0.0 : right / static_cast<double>(labels.size());
-}
+double accuracy(const Matrix<float>& scores, std::span<const int> labels);
 
 /// Mean of -log p(label); probabilities below 1e-30 count as 1e-30.
-inline double negative_log_likelihood(const Matrix<float>& probabilities,
-                                      std::span<const int> labels)
-{
-    double sum = 0.0;
-    for (std::size_t i = 0; i < labels.size(); ++i)
-        sum -= std::log((std::max)(
-            1e-30, static_cast<double>(probabilities(static_cast<Index>(i), labels[i]))));
-    return labels.empty() ? 0.0 : sum / static_cast<double>(labels.size());
-}
+double negative_log_likelihood(const Matrix<float>& probabilities, std::span<const int> labels);
 
 /// One bin of a reliability diagram: predictions whose confidence lies in (low, high].
 struct ReliabilityBin {
@@ -87,89 +40,23 @@ struct ReliabilityBin {
 };
 
 /// Bins of equal width over the confidence max_j p_j.
-inline std::vector<ReliabilityBin> reliability(const Matrix<float>& probabilities,
-                                               std::span<const int> labels, int bins = 15)
-{
-    std::vector<ReliabilityBin> out(static_cast<std::size_t>(bins));
-    for (int b = 0; b < bins; ++b) {
-        out[static_cast<std::size_t>(b)].low = static_cast<double>(b) / bins;
-        out[static_cast<std::size_t>(b)].high = static_cast<double>(b + 1) / bins;
-    }
-    const std::vector<int> predicted = predictions(probabilities);
-    for (std::size_t i = 0; i < labels.size(); ++i) {
-        const double p = probabilities(static_cast<Index>(i), predicted[i]);
-        const auto b = static_cast<int>(std::ceil(p * bins)) - 1;
-        ReliabilityBin& bin = out[static_cast<std::size_t>(std::clamp(b, 0, bins - 1))];
-        bin.count += 1.0;
-        bin.confidence += p;
-        bin.accuracy += predicted[i] == labels[i] ? 1.0 : 0.0;
-    }
-    for (ReliabilityBin& bin : out) {
-        bin.confidence /= (std::max)(1.0, bin.count);
-        bin.accuracy /= (std::max)(1.0, bin.count);
-    }
-    return out;
-}
+std::vector<ReliabilityBin> reliability(const Matrix<float>& probabilities,
+                                        std::span<const int> labels, int bins = 15);
 
 /// Sum over bins of (share of the rows) |accuracy - confidence| (Naeini et al. 2015).
-inline double expected_calibration_error(std::span<const ReliabilityBin> bins)
-{
-    double total = 0.0;
-    double error = 0.0;
-    for (const ReliabilityBin& bin : bins) {
-        total += bin.count;
-        error += bin.count * std::abs(bin.accuracy - bin.confidence);
-    }
-    return total > 0.0 ? error / total : 0.0;
-}
+double expected_calibration_error(std::span<const ReliabilityBin> bins);
 
 /// The same bins over several runs: counts add up, means are weighted by counts.
-inline std::vector<ReliabilityBin> merge_bins(const std::vector<std::vector<ReliabilityBin>>& runs)
-{
-    std::vector<ReliabilityBin> merged =
-        runs.empty() ? std::vector<ReliabilityBin>{} : runs.front();
-    for (std::size_t b = 0; b < merged.size(); ++b) {
-        ReliabilityBin& bin = merged[b];
-        bin.count = bin.confidence = bin.accuracy = 0.0;
-        for (const std::vector<ReliabilityBin>& run : runs) {
-            bin.count += run[b].count;
-            bin.confidence += run[b].count * run[b].confidence;
-            bin.accuracy += run[b].count * run[b].accuracy;
-        }
-        bin.confidence /= (std::max)(1.0, bin.count);
-        bin.accuracy /= (std::max)(1.0, bin.count);
-    }
-    return merged;
-}
+std::vector<ReliabilityBin> merge_bins(const std::vector<std::vector<ReliabilityBin>>& runs);
 
-inline double mean_absolute_error(const Matrix<float>& predicted, const Matrix<float>& target)
-{
-    return static_cast<double>((predicted - target).cwiseAbs().mean());
-}
+double mean_absolute_error(const Matrix<float>& predicted, const Matrix<float>& target);
 
 /// In descending order.
-inline std::vector<double> singular_values(const Matrix<float>& w)
-{
-    const Eigen::JacobiSVD<Eigen::MatrixXd> svd(w.cast<double>());
-    const auto& s = svd.singularValues();
-    return {s.data(), s.data() + s.size()};
-}
+std::vector<double> singular_values(const Matrix<float>& w);
 
 /// Largest over smallest singular value; infinity for a singular matrix.
-inline double condition_number(const Matrix<float>& w)
-{
-    const std::vector<double> s = singular_values(w);
-    if (s.empty() || s.back() <= 0.0)
-        return std::numeric_limits<double>::infinity();
-    return s.front() / s.back();
-}
+double condition_number(const Matrix<float>& w);
 
-inline double geometric_mean(std::span<const double> values)
-{
-    double sum = 0.0;
-    for (const double value : values)
-        sum += std::log(value);
-    return values.empty() ? 0.0 : std::exp(sum / static_cast<double>(values.size()));
-}
+double geometric_mean(std::span<const double> values);
 
 } // namespace support

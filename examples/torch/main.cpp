@@ -32,7 +32,7 @@
 
 namespace {
 
-using Network = support::Mlp<float>;
+using Network = support::Mlp;
 using support::Matrix;
 
 const temper::SoftmaxCrossEntropy cross_entropy{.label_smoothing = 0.1};

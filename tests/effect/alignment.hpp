@@ -58,9 +58,9 @@ class Trainable {
 
 /// A multilayer perceptron that one Adam moves.
 struct Network {
-    support::Mlp<float> net;
-    support::Mlp<float>::Tape tape;
-    support::Mlp<float>::Parameters gradients;
+    support::Mlp net;
+    support::Mlp::Tape tape;
+    support::Mlp::Parameters gradients;
     temper::Adam adam;
     std::vector<temper::AnyView<float>> parameters;
     std::vector<temper::AnyView<float>> views;

@@ -21,7 +21,7 @@ namespace effect::distillation {
 
 using support::Index;
 using support::Matrix;
-using Network = support::Mlp<float>;
+using Network = support::Mlp;
 using temper::into;
 using temper::labels;
 using temper::teacher_logits;

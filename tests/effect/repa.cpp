@@ -8,6 +8,8 @@
 #include <temper/loss/softmax_cross_entropy.hpp>
 #include <temper/recipe/repa_objective.hpp>
 
+#include <Eigen/Cholesky>
+
 #include "support/stats.hpp"
 
 using namespace alignment_effect;
