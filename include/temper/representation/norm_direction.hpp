@@ -80,6 +80,8 @@ double NormDirection::operator()(const S& student, const Y& targets, const L& te
 #if !TEMPER_COMPILED
 #include <temper/simd/unit_rows.hpp>
 
+#include <algorithm>
+
 namespace temper::inline TEMPER_ABI {
 
 template <class T>
@@ -92,17 +94,19 @@ double kernel::NormDirection<T>::run(double epsilon, MatrixView<const T> s, cons
     const Index n = s.rows();
     Workspace::Frame frame;
     const simd::UnitRows<T> units(frame, centers, epsilon);
+    for (Index c = 0; c < centers.rows(); ++c)
+        if (units.backward[c] == T(0)) // too short to have a direction
+            for (Index j = 0; j < centers.cols(); ++j)
+                units.u(c, j) = units.u(c, j) == units.u(c, j) ? T(0) : units.u(c, j);
     // The directions that the samples are to take.
     const MatrixView<T> towards = frame.matrix_like(s);
-    const bool by_rows = towards.strides[1] == 1;
-    for (Index a = 0; a < (by_rows ? n : s.cols()); ++a)
-        for (Index b = 0; b < (by_rows ? s.cols() : n); ++b) {
-            const Index i = by_rows ? a : b;
-            const Index j = by_rows ? b : a;
-            towards(i, j) = units.backward[y[i]] == T(0) && units.u(y[i], j) == units.u(y[i], j)
-                                ? T(0)
-                                : units.u(y[i], j);
-        }
+    const bool by_rows = s.cols() > 0 && towards.strides[1] == 1 && units.u.strides[1] == 1;
+    for (Index i = 0; i < n; ++i)
+        if (by_rows)
+            std::copy_n(&units.u(y[i], Index{0}), s.cols(), &towards(i, Index{0}));
+        else
+            for (Index j = 0; j < s.cols(); ++j)
+                towards(i, j) = units.u(y[i], j);
     const MatrixView<const T> e = towards;
 
     return simd::sum_tiles<T>(simd::operands(s, t, e, gs), 0, [&](const auto& tile) {
