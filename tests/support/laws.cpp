@@ -257,7 +257,7 @@ Violations threads_law(const Entry& entry, const Inputs& inputs)
                                          [&] { return run_well(entry, inputs, {}, scalar); });
         };
         const Outcome one = with(1);
-        for (const int threads : {2, 3})
+        for (const int threads : {2, 3, 4})
             append(violations, compare(with(threads), one, 1, Tolerance{},
                                        " with " + std::to_string(threads) + " threads"));
     }
