@@ -4,6 +4,7 @@
 // 16-dimensional latent space, or around their pixels.
 
 #include "effect/diffusion.hpp"
+#include "effect/support.hpp"
 
 #include <temper/diffusion/adaptive_projected_guidance.hpp>
 #include <temper/diffusion/red_diff_loss.hpp>
@@ -82,19 +83,17 @@ TEST_CASE("a smaller model may take the first steps", "[effect]")
 {
     const auto score = [](double share) {
         const TrajectoryStitch stitch{.steps = 30, .shares = {share}};
-        double mean = 0;
-        for (const std::uint64_t seed : {1, 2, 3}) {
-            const LatentDigits digits(seed);
+        return mean_over_seeds(3, [&](std::uint64_t i) {
+            const LatentDigits digits(i + 1);
             const Mixture large{digits.train.x};
             const Mixture small{digits.train.x.topRows(30)};
             const auto x = sample(
                 [&](const Matrix<float>& noisy, double sigma, Index step) {
                     return stitch(step) == 0 ? small(noisy, sigma) : large(noisy, sigma);
                 },
-                digits.held.x.rows(), 16, 30, seed);
-            mean += sliced_wasserstein(x, digits.held.x) / 3;
-        }
-        return mean;
+                digits.held.x.rows(), 16, 30, i + 1);
+            return sliced_wasserstein(x, digits.held.x);
+        });
     };
     const double none = score(0), some = score(0.4), most = score(0.8), all = score(1);
     std::printf(
@@ -140,7 +139,7 @@ TEST_CASE("RED-diff fills in what was not measured", "[effect]")
         return psnr(mu);
     };
     const auto solve = [&](RedDiffLoss::Weight weight) {
-        return (solve_once(weight, 1) + solve_once(weight, 2) + solve_once(weight, 3)) / 3;
+        return mean_over_seeds(3, [&](std::uint64_t i) { return solve_once(weight, i + 1); });
     };
     const double before = psnr(y * h);
     const double linear = solve(RedDiffLoss::Weight::linear);

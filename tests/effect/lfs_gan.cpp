@@ -3,6 +3,7 @@
 // LFS-GAN: Lifelong Few-Shot Image Generation.
 
 #include "effect/distillation.hpp"
+#include "effect/support.hpp"
 
 #include <temper/layer/left_modulation_linear.hpp>
 #include <temper/representation/clusterwise_mode_seeking.hpp>
@@ -122,9 +123,8 @@ TEST_CASE("mode seeking keeps what is made near one real sample apart", "[effect
         return sum / pairs;
     };
     const auto spread = [&](double weight) {
-        double mean = 0;
-        for (const std::uint64_t seed : {1, 2, 3})
-            mean += spread_of(weight, seed) / 3;
+        const double mean =
+            effect::mean_over_seeds(3, [&](std::uint64_t i) { return spread_of(weight, i + 1); });
         std::printf("LFS-GAN: mode seeking %.1f: mean distance within a cluster %.4f\n", weight,
                     mean);
         return mean;
