@@ -3,7 +3,8 @@
 # binutils) the kernels are compiled once per level of TEMPER_LEVELS and one is picked before main;
 # elsewhere once, for what the compiler is told.
 #
-# Needs kernel_sources (TemperKernels.cmake) and takes temper_warnings, the developer's.
+# Needs kernel_sources and temper_debug_optimisation (TemperKernels.cmake), and takes temper_warnings, the
+# developer's.
 #
 # Two levels must share no code: the linker would keep one of two equal inline functions, and that may be
 # the one that this processor cannot run. compiled/levels.py makes everything but the kernels local.
@@ -26,6 +27,7 @@ target_compile_definitions(temper_compiled INTERFACE TEMPER_COMPILED=1 TEMPER_LI
 add_library(temper_level_flags INTERFACE)
 target_link_libraries(temper_level_flags INTERFACE temper)
 target_compile_definitions(temper_level_flags INTERFACE TEMPER_LIBRARY=1 TEMPER_COMPILED=0)
+target_compile_options(temper_level_flags INTERFACE ${temper_debug_optimisation})
 find_package(OpenMP COMPONENTS CXX QUIET)
 if(OpenMP_CXX_FOUND)
     target_link_libraries(temper_level_flags INTERFACE OpenMP::OpenMP_CXX)

@@ -36,3 +36,7 @@ foreach(folder IN LISTS folders)
         math(EXPR part "${part} + 1")
     endwhile()
 endforeach()
+
+# Kernels are not what a Debug build steps through, and without optimisation every pack is a call of a
+# call: the digits demo takes seven minutes so, and one with this.
+set(temper_debug_optimisation $<$<AND:$<CONFIG:Debug>,$<CXX_COMPILER_ID:GNU,Clang,AppleClang>>:-O1>)

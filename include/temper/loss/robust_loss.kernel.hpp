@@ -89,6 +89,30 @@ struct RobustTiles {
         });
     }
 
+    /// rho and w rho' r of the residual r.
+    struct Slope {
+        Rho<V> rho;
+        V steep, g;
+
+        template <class Kernel>
+        Slope(const Kernel& kernel, V w, V r)
+            : rho(rho_of(kernel, r * r)),
+              steep(select(rho.first == V(infinity), V(0), V(2) * rho.first)), g(w * (steep * r))
+        {
+        }
+    };
+    /// The sum of all entries, where rows are of no interest.
+    template <class Kernel>
+    [[nodiscard]] double entries(const Kernel& kernel) const
+    {
+        return scale.factor * simd::map_sum(simd::in(x, y), simd::out(gx, gy),
+                                            [kernel, w = scale.factor](V u, V v, V& g, V& minus_g) {
+                                                const Slope at(kernel, V(w), u - v);
+                                                g = at.g;
+                                                minus_g = -at.g;
+                                                return at.rho.value;
+                                            });
+    }
     template <bool curved, class Tile, class Kernel>
     [[nodiscard]] auto elements(const Tile& tile, const Kernel& kernel) const
     {
@@ -97,17 +121,15 @@ struct RobustTiles {
             w[i] = static_cast<T>(scale(tile.row(i)));
         return tile.sum([=, *this](auto at) {
             const V r = at(x) - at(y);
-            const V s = r * r;
-            const Rho<V> rho = rho_of(kernel, s);
-            const V steep = select(rho.first == V(infinity), V(0), V(2) * rho.first);
-            const V g = at(w) * (steep * r);
-            at.put(gx, g);
-            at.put(gy, -g);
+            const Slope slope(kernel, at(w), r);
+            at.put(gx, slope.g);
+            at.put(gy, -slope.g);
             if constexpr (curved) {
-                const V bend = select(rho.second > V(0), V(4) * s * rho.second, V(0));
-                at.put(curvature, at(w) * (steep + bend));
+                const V second = slope.rho.second;
+                const V bend = select(second > V(0), V(4) * (r * r) * second, V(0));
+                at.put(curvature, at(w) * (slope.steep + bend));
             }
-            return rho.value;
+            return slope.rho.value;
         });
     }
 };
@@ -122,6 +144,8 @@ double RobustLoss<T, Kernel>::run(const temper::RobustLoss<Kernel>& loss, Matrix
     const RobustTiles<T> tiles{x, y, scale, gx, gy, curvature};
     if (loss.form == Form::sample)
         return tiles.samples(per_sample, RhoReference::to(loss.kernel, loss.name));
+    if (scale.weights.data == nullptr && !per_sample && !curvature)
+        return tiles.entries(loss.kernel);
     const double share =
         loss.reduction == Reduction::mean && x.cols() > 0 ? 1 / static_cast<double>(x.cols()) : 1;
     return tiles.sum(per_sample, share, [&](const auto& tile) {

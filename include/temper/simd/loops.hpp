@@ -22,6 +22,8 @@
 #include <temper/core/parallel.hpp>
 #include <temper/simd/pack.hpp>
 
+#include <algorithm>
+#include <functional>
 #include <limits>
 
 namespace temper::inline TEMPER_ABI::simd {
@@ -142,6 +144,17 @@ void store(const Sink<T>& s, Index i, Pack<T> value)
         fma(value, Pack<T>(s.scale), Pack<T>::load(s.p + i)).store(s.p + i);
 }
 
+/// The same for the lanes from `seen` on; what is stored in the others stays.
+template <class T>
+void store_unseen(const Sink<T>& s, Index i, Pack<T> value, Pack<T> seen)
+{
+    if (s.mode == Mode::discard)
+        return;
+    const Pack<T> before = Pack<T>::load(s.p + i);
+    store(s, i, value);
+    select(Pack<T>::lanes() < seen, before, Pack<T>::load(s.p + i)).store(s.p + i);
+}
+
 /// f on one pack of sources; its results go to `results`, what it returns is returned (or nothing).
 template <class T, std::size_t I, std::size_t O, class F>
 [[gnu::always_inline]] inline auto apply(const F& f, const std::array<Pack<T>, I>& x,
@@ -158,6 +171,19 @@ inline constexpr bool returns =
     !std::is_void_v<decltype(apply<T, I, O>(std::declval<const F&>(),
                                             std::declval<const std::array<Pack<T>, I>&>(),
                                             std::declval<std::array<Pack<T>, O>&>()))>;
+
+/// Do n dense entries of each sink lie outside those of all sources?
+template <class T, std::size_t I, std::size_t O>
+bool are_apart(Index n, const std::array<Source<T>, I>& in, const std::array<Sink<T>, O>& out)
+{
+    const std::less_equal<const T*> ends_before;
+    return std::all_of(out.begin(), out.end(), [&](const Sink<T>& y) {
+        return y.mode == Mode::discard ||
+               std::all_of(in.begin(), in.end(), [&](const Source<T>& x) {
+                   return ends_before(y.p + n, x.p) || ends_before(x.p + n, y.p);
+               });
+    });
+}
 
 inline constexpr Index chunk = 1024;
 
@@ -205,9 +231,21 @@ template <class Fold, class T, std::size_t I, std::size_t O, class F>
                      [&](const Sink<T>& s, Pack<T> y) { store(s, i + width, y); }, other);
             }
             sum = Fold::fold(sum, other);
-            for (; i + width <= end; i += width)
-                step([&](const Source<T>& s) { return Pack<T>::load(s.p + i); },
-                     [&](const Sink<T>& s, Pack<T> y) { store(s, i, y); }, sum);
+            for (; i < end && end >= width; i += width) { // the last pack ends with the last entry
+                const Index at = (std::min)(i, end - width);
+                const Pack<T> seen(static_cast<T>(i - at));
+                const bool fresh = are_apart(n, in, out);
+                Pack<T> last = identity;
+                step([&](const Source<T>& s) { return Pack<T>::load(s.p + at); },
+                     [&](const Sink<T>& s, Pack<T> y) {
+                         if (at == i || (fresh && s.mode == Mode::overwrite))
+                             store(s, at, y);
+                         else
+                             store_unseen(s, at, y, seen);
+                     },
+                     last);
+                sum = Fold::fold(sum, select(Pack<T>::lanes() < seen, identity, last));
+            }
         }
         if constexpr (reduces)
             total = Fold::fold(total, static_cast<Total>(Fold::lanes(sum)));
