@@ -1,31 +1,17 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// The laws, over the whole catalogue.
+// The laws, over the whole catalogue; that of threads is in laws_threads.cpp.
 
-#include "laws.hpp"
-
-#include "support/catch.hpp"
+#include "support/hold.hpp"
 
 #include <iostream>
 
 using namespace test;
 
-namespace {
-
-void hold(Law law)
-{
-    REQUIRE(!catalog().empty());
-    for (const Entry* entry : catalog())
-        CHECK(text(check(law, *entry)) == "");
-}
-
-} // namespace
-
 TEST_CASE("law of gradients") { hold(Law::gradient); }
 TEST_CASE("law of modes") { hold(Law::modes); }
 TEST_CASE("law of layouts") { hold(Law::layouts); }
 TEST_CASE("law of precision") { hold(Law::precision); }
-TEST_CASE("law of threads") { hold(Law::threads); }
 TEST_CASE("law of allocation") { hold(Law::allocation); }
 TEST_CASE("law of shapes") { hold(Law::shapes); }
 TEST_CASE("law of NaN") { hold(Law::nan); }
