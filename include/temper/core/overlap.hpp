@@ -118,10 +118,16 @@ inline bool reachable(Index offset, const Region& a, const Region& b, int dimens
 }
 } // namespace detail
 
+/// Do all bytes of one come before those of the other?
+[[nodiscard]] inline bool apart(const Region& a, const Region& b)
+{
+    return a.empty() || b.empty() || a.end <= b.begin || b.end <= a.begin;
+}
+
 /// False only if the windows certainly share no entry.
 [[nodiscard]] inline bool overlap(const Region& a, const Region& b)
 {
-    if (a.empty() || b.empty() || a.end <= b.begin || b.end <= a.begin) [[likely]]
+    if (apart(a, b)) [[likely]]
         return false;
     return detail::close_overlap(a.merged(), b.merged());
 }

@@ -89,7 +89,7 @@ struct RobustTiles {
         });
     }
 
-    /// rho and w rho' r of the residual r.
+    /// Of the residual r: rho, 2 rho' (0 where infinite) and the gradient 2 w rho' r.
     struct Slope {
         Rho<V> rho;
         V steep, g;

@@ -19,11 +19,11 @@
 // Sums of floats are added in packs over at most 1024 entries, and those sums in double.
 
 #include <temper/core/destination.hpp>
+#include <temper/core/overlap.hpp>
 #include <temper/core/parallel.hpp>
 #include <temper/simd/pack.hpp>
 
 #include <algorithm>
-#include <functional>
 #include <limits>
 
 namespace temper::inline TEMPER_ABI::simd {
@@ -144,15 +144,23 @@ void store(const Sink<T>& s, Index i, Pack<T> value)
         fma(value, Pack<T>(s.scale), Pack<T>::load(s.p + i)).store(s.p + i);
 }
 
-/// The same for the lanes from `seen` on; what is stored in the others stays.
+/// `value` in the first n lanes, `otherwise` in the others.
 template <class T>
-void store_unseen(const Sink<T>& s, Index i, Pack<T> value, Pack<T> seen)
+[[gnu::always_inline]] inline Pack<T> first_lanes(Pack<T> value, Index n, Pack<T> otherwise)
+{
+    return select(Pack<T>::lanes() < Pack<T>(static_cast<T>(n)), value, otherwise);
+}
+
+/// As store, but what stands in the first `seen` lanes stays.
+template <class T>
+void store_unseen(const Sink<T>& s, Index i, Pack<T> value, Index seen)
 {
     if (s.mode == Mode::discard)
         return;
     const Pack<T> before = Pack<T>::load(s.p + i);
-    store(s, i, value);
-    select(Pack<T>::lanes() < seen, before, Pack<T>::load(s.p + i)).store(s.p + i);
+    const Pack<T> scale(s.scale);
+    const Pack<T> after = s.mode == Mode::add ? fma(value, scale, before) : value * scale;
+    first_lanes(before, seen, after).store(s.p + i);
 }
 
 /// f on one pack of sources; its results go to `results`, what it returns is returned (or nothing).
@@ -176,12 +184,13 @@ inline constexpr bool returns =
 template <class T, std::size_t I, std::size_t O>
 bool are_apart(Index n, const std::array<Source<T>, I>& in, const std::array<Sink<T>, O>& out)
 {
-    const std::less_equal<const T*> ends_before;
+    const auto region = [n](auto* p) {
+        return Region(View<std::remove_pointer_t<decltype(p)>, 1>{p, {n}, {1}});
+    };
     return std::all_of(out.begin(), out.end(), [&](const Sink<T>& y) {
         return y.mode == Mode::discard ||
-               std::all_of(in.begin(), in.end(), [&](const Source<T>& x) {
-                   return ends_before(y.p + n, x.p) || ends_before(x.p + n, y.p);
-               });
+               std::all_of(in.begin(), in.end(),
+                           [&](const Source<T>& x) { return apart(region(y.p), region(x.p)); });
     });
 }
 
@@ -233,18 +242,19 @@ template <class Fold, class T, std::size_t I, std::size_t O, class F>
             sum = Fold::fold(sum, other);
             for (; i < end && end >= width; i += width) { // the last pack ends with the last entry
                 const Index at = (std::min)(i, end - width);
-                const Pack<T> seen(static_cast<T>(i - at));
-                const bool fresh = are_apart(n, in, out);
+                const Index seen = i - at;
+                const bool once = seen == 0; // else a formula may see what it has written
+                const bool again = once || are_apart(n, in, out);
                 Pack<T> last = identity;
                 step([&](const Source<T>& s) { return Pack<T>::load(s.p + at); },
                      [&](const Sink<T>& s, Pack<T> y) {
-                         if (at == i || (fresh && s.mode == Mode::overwrite))
+                         if (once || (again && s.mode == Mode::overwrite))
                              store(s, at, y);
                          else
                              store_unseen(s, at, y, seen);
                      },
                      last);
-                sum = Fold::fold(sum, select(Pack<T>::lanes() < seen, identity, last));
+                sum = Fold::fold(sum, first_lanes(identity, seen, last));
             }
         }
         if constexpr (reduces)

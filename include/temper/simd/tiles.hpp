@@ -127,7 +127,7 @@ class Cursor {
     /// `value` in the lanes that have not been seen, `seen` in the others.
     [[gnu::always_inline]] V unseen(V value, V seen) const
     {
-        return select(V::lanes() < V(static_cast<T>(seen_)), seen, value);
+        return detail::first_lanes(seen, seen_, value);
     }
 
   private:
@@ -372,16 +372,13 @@ class Tile {
             const auto at = end_of_row(first, i, j, to);
             std::array<V, N> rest = f(at);
             for (V& each : rest)
-                each = to < V::size ? first_lanes(each, to, identity) : at.unseen(each, identity);
+                each = to < V::size ? detail::first_lanes(each, to, identity)
+                                    : at.unseen(each, identity);
             fold<Fold>(other, rest);
         }
         fold<Fold>(part, other);
         for (std::size_t s = 0; s < N; ++s)
             totals[s][i] = Fold::fold(totals[s][i], static_cast<Total>(Fold::lanes(part[s])));
-    }
-    [[nodiscard]] static V first_lanes(V value, Index live, V otherwise)
-    {
-        return select(V::lanes() < V(static_cast<T>(live)), value, otherwise);
     }
     template <class Fold, int packs, class F, class Sums>
     [[gnu::flatten]] static void downwards(Index first, Index i, Index live, Index from, Index to,
